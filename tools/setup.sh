@@ -25,7 +25,7 @@ find_python() {
 # Two makes at once in one checkout would write into the same environment.
 mkdir -p .venv
 if command -v flock >/dev/null 2>&1; then
-  exec 9>.venv/.lock
+  exec 9>.venv/.setup.lock
   flock 9
 fi
 
