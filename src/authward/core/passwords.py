@@ -1,0 +1,109 @@
+"""Passwords: which may be set, and how they are hashed and verified (NIST SP 800-63B-4, OWASP ASVS 6.2).
+
+A password counts in code points and is hashed exactly as received: no trimming, folding or truncation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import bcrypt
+from argon2.exceptions import InvalidHashError, VerificationError
+from argon2.low_level import ARGON2_VERSION, Type, hash_secret
+from argon2 import PasswordHasher, extract_parameters
+
+from authward.errors import ConfigurationError, Detail, ValidationError
+
+MAX_LENGTH = 256
+SALT_BYTES = 16
+BCRYPT_MAX_BYTES = 72
+_BCRYPT = ("$2a$", "$2b$", "$2y$")
+# OWASP Password Storage Cheat Sheet: rungs of equal strength, memory in KiB -> least time cost.
+_RUNGS = ((47104, 1), (19456, 2), (12288, 3), (9216, 4), (7168, 5))
+
+
+@dataclass(frozen=True, slots=True)
+class HashParameters:
+    """argon2id cost: memory in KiB, passes, lanes. Below OWASP's weakest rung raises ConfigurationError."""
+
+    memory_cost: int = 19456
+    time_cost: int = 2
+    parallelism: int = 1
+
+    def __post_init__(self) -> None:
+        if self.parallelism < 1 or not any(
+            self.memory_cost >= memory and self.time_cost >= passes for memory, passes in _RUNGS
+        ):
+            raise ConfigurationError(
+                f"argon2: m={self.memory_cost} t={self.time_cost} p={self.parallelism} is below OWASP's minimum. "
+                "Use at least m=19456 t=2 p=1"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a password matched, and whether its hash should be replaced by one of today's parameters."""
+
+    ok: bool
+    outdated: bool = False
+
+
+def check_new_password(password: str, min_length: int, field: str = "password") -> None:
+    """Refuse a password that may not be set. Raises ValidationError."""
+    if len(password) < min_length:
+        raise ValidationError(details=[Detail(field, "too_short", f"Use at least {min_length} characters")])
+    if len(password) > MAX_LENGTH:
+        raise ValidationError(details=[Detail(field, "too_long", f"Use at most {MAX_LENGTH} characters")])
+
+
+def hash_password(password: str, salt: bytes, parameters: HashParameters) -> str:
+    """argon2id in PHC form. `salt` is 16 random bytes. About 25 ms: call it in the hashing lane only."""
+    return hash_secret(
+        password.encode(),
+        salt,
+        time_cost=parameters.time_cost,
+        memory_cost=parameters.memory_cost,
+        parallelism=parameters.parallelism,
+        hash_len=32,
+        type=Type.ID,
+        version=ARGON2_VERSION,
+    ).decode()
+
+
+def verify_password(hashed: str, password: str, parameters: HashParameters) -> Verdict:
+    """Check `password` against an argon2id or bcrypt hash. An unreadable hash matches nothing."""
+    if hashed.startswith(_BCRYPT):
+        return Verdict(_verify_bcrypt(hashed, password), outdated=True)
+    try:
+        PasswordHasher().verify(hashed, password)
+    except (VerificationError, InvalidHashError):
+        return Verdict(False)
+    found = extract_parameters(hashed)
+    wanted = (parameters.memory_cost, parameters.time_cost, parameters.parallelism)
+    return Verdict(True, outdated=(found.memory_cost, found.time_cost, found.parallelism) != wanted)
+
+
+def known_scheme(hashed: str) -> bool:
+    """Whether `verify_password` can ever accept this hash: argon2id in PHC form, or bcrypt 2a, 2b, 2y."""
+    if hashed.startswith(_BCRYPT):
+        return len(hashed) == 60 and _verify_shape(hashed)
+    try:
+        return extract_parameters(hashed).type is Type.ID
+    except InvalidHashError:
+        return False
+
+
+def _verify_bcrypt(hashed: str, password: str) -> bool:
+    raw = password.encode()
+    # bcrypt reads 72 bytes and stops: longer passwords that share them would all match.
+    if len(raw) > BCRYPT_MAX_BYTES:
+        return False
+    try:
+        return bcrypt.checkpw(raw, hashed.encode())
+    except ValueError:
+        return False
+
+
+def _verify_shape(hashed: str) -> bool:
+    cost = hashed[4:6]
+    return cost.isdigit() and 4 <= int(cost) <= 17 and hashed[6] == "$"

@@ -1,0 +1,72 @@
+"""Sessions: what a refresh token of some generation earns.
+
+A session row holds a generation and when it was reached; no token and no hash of one. Tokens are minted again from it,
+byte for byte, so the loser of a race and the retry after a lost answer get what the winner got.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from authward.core.tokens import RefreshClaims, TokenPolicy
+
+
+class Verdict(Enum):
+    """What happens to a refresh token."""
+
+    ROTATE = auto()  # a new generation
+    SAME = auto()  # the current token again; it was rotated a moment ago
+    OVERLAP = auto()  # the one before, within the grace: the current token again
+    REUSED = auto()  # an older one: the session ends
+    AHEAD = auto()  # newer than the row: a restored database, or a forgery
+    ENDED = auto()  # session over, account disabled, or epoch moved on
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One sign-in. Times are milliseconds since the epoch, in database time; `expires_at` never slides."""
+
+    id: str
+    user_id: str
+    epoch: int
+    generation: int
+    rotated_at: int
+    kid: str
+    created_at: int
+    expires_at: int
+    auth_time: int
+    last_used_at: int
+    revoked_at: int | None
+    ip: str
+    user_agent: str
+
+
+def judge(
+    generation: int, session: Session, *, user_epoch: int, user_enabled: bool, now: int, grace: int
+) -> Verdict:
+    """Decide one refresh. `now` is database time; `now` and `grace` in milliseconds."""
+    over = session.revoked_at is not None or session.expires_at <= now
+    if over or not user_enabled or session.epoch != user_epoch:
+        return Verdict.ENDED
+    young = now - session.rotated_at < grace
+    if generation == session.generation:
+        return Verdict.SAME if young else Verdict.ROTATE
+    if generation > session.generation:
+        return Verdict.AHEAD
+    if generation == session.generation - 1 and young:
+        return Verdict.OVERLAP
+    return Verdict.REUSED
+
+
+def refresh_claims(session: Session, policy: TokenPolicy) -> RefreshClaims:
+    """The claims of the session's current refresh token: a function of the row alone."""
+    issued = session.rotated_at // 1000
+    return RefreshClaims(
+        iss=policy.issuer,
+        sub=session.user_id,
+        sid=session.id,
+        gen=session.generation,
+        iat=issued,
+        exp=min(issued + policy.refresh_ttl, session.expires_at // 1000),
+    )

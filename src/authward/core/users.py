@@ -1,0 +1,84 @@
+"""Accounts: what an e-mail address is, who may touch whom."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from authward.errors import Forbidden, LastAdmin
+
+USER_ID = re.compile(r"[A-Za-z0-9_-]{8,64}", re.ASCII)
+MAX_NAME = 200
+MAX_EMAIL = 254
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """An account. Times are milliseconds since the epoch; `permissions` are direct grants."""
+
+    id: str
+    email: str
+    email_canonical: str
+    name: str
+    role: str
+    permissions: tuple[str, ...]
+    epoch: int
+    ver: int
+    password_hash: str = field(repr=False)
+    email_verified: bool
+    created_at: int
+    disabled_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class UserChange:
+    """What happens to an account in one transaction.
+
+    `revoke` ends every session (but `keep_session`) and every access token of it; `supersede` makes clients fetch new rights.
+    """
+
+    values: Mapping[str, Any] = field(default_factory=dict)
+    revoke: bool = False
+    supersede: bool = False
+    delete: bool = False
+    keep_session: str | None = None
+
+
+class BadEmail(ValueError):
+    """Not an address. The text is public."""
+
+
+def canonical_email(address: str) -> str:
+    """The form under which an address is unique: Unicode NFKC, case folded, IDN as A-labels.
+
+    Decided here and never by SQL, whose `lower()` differs between databases. Raises BadEmail.
+    """
+    # Imported late: the first use alone pays for it.
+    from email_validator import EmailNotValidError, validate_email
+
+    try:
+        parsed = validate_email(address, check_deliverability=False, test_environment=True)
+    except EmailNotValidError as error:
+        raise BadEmail(str(error)) from None
+    if len(address) > MAX_EMAIL or parsed.ascii_domain is None:
+        raise BadEmail("The address is too long.")
+    local = unicodedata.normalize("NFKC", parsed.local_part).casefold()
+    return f"{unicodedata.normalize('NFKC', local)}@{parsed.ascii_domain.lower()}"
+
+
+def check_last_admin(user: User, change: UserChange, enabled_admins: int) -> None:
+    """Refuse to take away the last enabled admin. Raises LastAdmin."""
+    if user.role != "admin" or user.disabled_at is not None or enabled_admins > 1:
+        return
+    loses = change.delete or change.values.get("disabled_at") is not None or change.values.get("role", "admin") != "admin"
+    if loses:
+        raise LastAdmin("no other enabled admin")
+
+
+def check_may_edit(actor_role: str, actor_permissions: frozenset[str], target_permissions: frozenset[str]) -> None:
+    """A non-admin edits only users whose effective permissions are a subset of their own. Raises Forbidden."""
+    if actor_role != "admin" and not target_permissions <= actor_permissions:
+        raise Forbidden("the target holds permissions the actor lacks")

@@ -1,0 +1,221 @@
+"""What services need of the world, as Protocols. The docstrings are the contract; one test class holds each adapter to it.
+
+Verbs are atomic: each is one transaction, with the audit events and the change it announces. Absence is None. An exception
+means the store is broken, except that a Refusal raised by a `decide` callback passes through after a rollback.
+All times are milliseconds since the epoch in database time, unless a name says otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from authward.core.audit import Event
+from authward.core.keys import Algorithm, Ring, State
+from authward.core.sessions import Session, Verdict
+from authward.core.users import User, UserChange
+
+
+class Clock(Protocol):
+    """Time. `offset_ms` is how far it has been turned; stores add it to database time, so tests turn both at once."""
+
+    @property
+    def offset_ms(self) -> int: ...
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds from an arbitrary start that never run back."""
+        ...
+
+
+class Chance(Protocol):
+    """Randomness fit for secrets."""
+
+    def __call__(self, size: int, /) -> bytes:
+        """`size` fresh random bytes."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class NewUser:
+    """An account to be made. `id` is unique already; `role` must be known."""
+
+    id: str
+    email: str
+    email_canonical: str
+    name: str
+    role: str
+    password_hash: str
+    email_verified: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class UserQuery:
+    """One page of accounts, oldest first. `after` is the (created_at, id) of the last one seen."""
+
+    limit: int
+    after: tuple[int, str] | None = None
+    search: str | None = None
+    role: str | None = None
+
+
+class UserStore(Protocol):
+    async def add(self, user: NewUser, event: Event) -> User | None:
+        """Store a new account; None if its canonical address is taken. Of two at once, one gets None."""
+        ...
+
+    async def by_id(self, user_id: str) -> User | None: ...
+
+    async def by_email(self, email_canonical: str) -> User | None: ...
+
+    async def page(self, query: UserQuery) -> list[User]:
+        """Up to `limit` accounts. `search` is a case-insensitive part of the address or name, taken literally."""
+        ...
+
+    async def change(self, user_id: str, decide: Callable[[User], UserChange], event: Event) -> User | None:
+        """Lock the account, let `decide` judge its present state, apply what it returns, bump epoch and version,
+        announce it on the feed. Returns the account as it now is (as it was, if deleted); None if absent.
+
+        Every enabled admin row is locked first, in id order, where the change could take an admin away;
+        raises LastAdmin (a Refusal) rather than do so to the last one.
+        """
+        ...
+
+    async def upgrade_hash(self, user_id: str, verified: str, replacement: str) -> bool:
+        """Replace the hash only where it still is `verified`. Neither epoch nor version move."""
+        ...
+
+    async def schemes(self) -> list[str]:
+        """The distinct prefixes (7 characters) of the non-argon2 hashes present."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class NewSession:
+    """A sign-in to be stored. `lifetime` in milliseconds; `epoch` as read with the password hash."""
+
+    id: str
+    user_id: str
+    epoch: int
+    kid: str
+    lifetime: int
+    ip: str
+    user_agent: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refreshed:
+    """What one refresh came to: the verdict, the session and account after it. `now` is the database's."""
+
+    verdict: Verdict
+    session: Session
+    user: User
+    now: int
+
+
+class SessionStore(Protocol):
+    async def open(self, new: NewSession, events: Sequence[Event], *, replaces: str | None) -> tuple[Session, User] | None:
+        """Store a session if the account is enabled and still at `epoch`, in one statement; else None.
+        The session `replaces` ends in the same transaction.
+        """
+        ...
+
+    async def refresh(
+        self, session_id: str, generation: int, *, kid: str, grace: int, event: Callable[[Verdict, Session], Event | None]
+    ) -> Refreshed | None:
+        """Rotate by compare-and-set, or judge why not (`core.sessions.judge`). REUSED revokes the session.
+        None if there is no such session. Of fifty at once on one generation, one rotates.
+        """
+        ...
+
+    async def revoke(self, session_id: str, event: Event, *, user_id: str | None = None) -> Session | None:
+        """End a session and announce it; None if absent, over already, or not `user_id`'s."""
+        ...
+
+    async def of_user(self, user_id: str) -> list[Session]:
+        """The live sessions of an account, latest first."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class StoredKey:
+    """A sealed key as it lies in the database."""
+
+    kid: str
+    ring: Ring
+    algorithm: Algorithm
+    state: State
+    sealed: bytes
+    created_at: int
+
+
+class KeyStore(Protocol):
+    async def add_first(self, keys: Sequence[StoredKey]) -> list[StoredKey]:
+        """Store each key whose ring has none, and return all keys there are now. Of several processes at once, one wins."""
+        ...
+
+
+ChangeKind = Literal["session.revoked", "user.revoked", "user.superseded", "roles.changed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One row of the feed. `subject` is a session or user id; tokens of a user below `ver` are dead (revoked) or stale
+    (superseded); `keep_session` is exempt. `at` is when it was written.
+    """
+
+    kind: ChangeKind
+    subject: str
+    ver: int
+    keep_session: str | None
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeBatch:
+    """Changes since a cursor, and the cursor to read on from. Applying a change twice is harmless."""
+
+    changes: Sequence[Change]
+    cursor: int
+
+
+class ChangeFeed(Protocol):
+    async def since(self, cursor: int, *, horizon: int) -> ChangeBatch:
+        """Every change visible now that a reader at `cursor` may not have seen. Cursor 0 reads what is younger than
+        `horizon` milliseconds. Never skips a late committer.
+        """
+        ...
+
+    async def roles(self) -> Mapping[str, frozenset[str]]:
+        """The permissions of every role, now."""
+        ...
+
+
+class AuditLog(Protocol):
+    async def record(self, events: Sequence[Event]) -> None:
+        """Write events that belong to no other transaction."""
+        ...
+
+
+class Store(Protocol):
+    """All of it, over one database."""
+
+    users: UserStore
+    sessions: SessionStore
+    keys: KeyStore
+    changes: ChangeFeed
+    audit: AuditLog
+
+    async def open(self) -> None:
+        """Connect and bring the schema up to date. Raises ConfigurationError if the database is out of reach or newer."""
+        ...
+
+    async def ping(self) -> None:
+        """One trivial statement. Raises if the database is away."""
+        ...
+
+    async def close(self) -> None: ...

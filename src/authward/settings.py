@@ -1,0 +1,211 @@
+"""Settings, frozen: from arguments, `AUTHWARD_*`, then `authward.toml`. What cannot be honoured stops start-up with the cure."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from authward.core.origins import configured_origin
+from authward.errors import ConfigurationError
+
+PREFIX = "AUTHWARD_"
+TOML = "authward.toml"
+_DURATION = re.compile(r"(\d+)(ms|s|m|h|d|w)")
+_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_NETWORK_FILESYSTEMS = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "ceph", "glusterfs")
+
+
+def parse_duration(value: object) -> object:
+    """`90`, `15m`, `7d` or `500ms` as seconds."""
+    if isinstance(value, str):
+        found = _DURATION.fullmatch(value.strip())
+        if found:
+            return int(found[1]) * _UNITS[found[2]]
+        if value.strip().isdigit():
+            return int(value)
+        raise ValueError(f"'{value}' is not a duration. Write it like '15m', '7d' or '30s'")
+    return value
+
+
+def _split(value: object) -> object:
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return value
+
+
+Duration = Annotated[float, BeforeValidator(parse_duration)]
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+
+
+class Settings(BaseSettings):
+    """Every setting, with its default. Durations in seconds, or text like `15m`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, toml_file=TOML, frozen=True, extra="forbid", hide_input_in_errors=True, env_ignore_empty=True
+    )
+
+    env: Literal["development", "production"] = "development"
+    debug: bool = False
+    database_url: str = "sqlite:///authward.db"
+    secret: SecretStr | None = None
+    secret_file: Path | None = None
+    public_url: str | None = None
+    origins: Names = ()
+    hosts: Names = ()
+    csrf: Literal["standard", "strict"] = "standard"
+    access_ttl: Duration = Field(default=900, ge=1)
+    refresh_ttl: Duration = Field(default=7 * 86400, ge=60)
+    refresh_grace: Duration = Field(default=10, ge=0, le=300)
+    session_ttl: Duration = Field(default=30 * 86400, ge=60)
+    issuer: str = Field(default="authward", min_length=1, max_length=200)
+    audience: str = Field(default="authward", min_length=1, max_length=200)
+    token_email: bool = True
+    password_min_length: int = Field(default=8, ge=8, le=64)
+    hashing_threads: int = Field(default=2, ge=1, le=64)
+    hashing_queue: int = Field(default=64, ge=1, le=4096)
+    feed_interval: Duration = Field(default=0.25, ge=0.05, le=1)
+    feed_max_lag: Duration = Field(default=60, ge=2, le=600)
+    docs: bool | None = None
+    log_format: Literal["console", "json"] | None = None
+    workers: int = Field(default=1, ge=1, le=256)
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=0, le=65535)
+    dangerously_long_access_tokens: bool = False
+    dangerously_plain_http: bool = False
+
+    def __init__(self, **values: Any) -> None:
+        _refuse_unknown_variables(os.environ, type(self).model_fields)
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise ConfigurationError(_explain(error)) from None
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+    @property
+    def production(self) -> bool:
+        return self.env == "production"
+
+    @property
+    def serve_docs(self) -> bool:
+        """Whether /docs and /openapi.json answer: by default in development only."""
+        return self.docs if self.docs is not None else not self.production
+
+    @field_validator("origins")
+    @classmethod
+    def _origins(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(configured_origin(value, "origins") for value in values))
+
+    @field_validator("public_url")
+    @classmethod
+    def _public_url(cls, value: str | None) -> str | None:
+        return None if value is None else configured_origin(value.rstrip("/"), "public_url")
+
+    @field_validator("database_url")
+    @classmethod
+    def _database_url(cls, value: str) -> str:
+        scheme = value.partition(":")[0]
+        if scheme not in ("sqlite", "postgresql"):
+            raise ConfigurationError(
+                f"database_url: scheme '{scheme}' is not known. Use sqlite:///authward.db or postgresql://user@host/name"
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _safe_together(self) -> Self:
+        if self.access_ttl > 3600 and not self.dangerously_long_access_tokens:
+            raise ConfigurationError(
+                "access_ttl: above 1h a stolen token lives too long. Lower it, or set dangerously_long_access_tokens"
+            )
+        if self.access_ttl >= self.refresh_ttl:
+            raise ConfigurationError("access_ttl: must be shorter than refresh_ttl")
+        if self.refresh_ttl > self.session_ttl:
+            raise ConfigurationError("refresh_ttl: must not outlive session_ttl")
+        if self.refresh_grace * 2 > self.refresh_ttl:
+            raise ConfigurationError("refresh_grace: must be at most half of refresh_ttl")
+        if self.secret is not None and self.secret_file is not None:
+            raise ConfigurationError("secret: given twice. Set AUTHWARD_SECRET or AUTHWARD_SECRET_FILE, not both")
+        if self.production:
+            self._check_production()
+        return self
+
+    def _check_production(self) -> None:
+        if self.secret is None and self.secret_file is None:
+            raise ConfigurationError(
+                "secret: missing, and ENV is production. Set AUTHWARD_SECRET or AUTHWARD_SECRET_FILE; "
+                "make one with: openssl rand -base64 32"
+            )
+        if self.debug:
+            raise ConfigurationError("debug: must be off when ENV is production")
+        if not self.dangerously_plain_http:
+            for setting, origin in [("origins", o) for o in self.origins] + [("public_url", self.public_url or "")]:
+                if origin.startswith("http:"):
+                    raise ConfigurationError(f"{setting}: '{origin}' is plain http, and ENV is production. Use https")
+        path = self.sqlite_path
+        if path is not None and _on_network(path):
+            raise ConfigurationError(
+                f"database_url: {path} lies on a network file system, where SQLite loses data. Use a local disk or PostgreSQL"
+            )
+
+    @property
+    def sqlite_path(self) -> Path | None:
+        """The SQLite file, absolute; None for PostgreSQL."""
+        if not self.database_url.startswith("sqlite:"):
+            return None
+        return Path(urlsplit(self.database_url).path.removeprefix("/") or "authward.db").absolute()
+
+
+def _refuse_unknown_variables(environment: Mapping[str, str], fields: Mapping[str, object]) -> None:
+    known = {PREFIX + name.upper() for name in fields}
+    for name in environment:
+        if name.upper().startswith(PREFIX) and name.upper() not in known and not name.startswith("AUTHWARD_TEST_"):
+            import difflib
+
+            close = difflib.get_close_matches(name.upper(), known, n=1)
+            hint = f" Did you mean {close[0]}?" if close else " See the settings page of the docs"
+            raise ConfigurationError(f"{name}: no such setting.{hint}")
+
+
+def _explain(error: ValidationError) -> str:
+    lines = []
+    for problem in error.errors(include_url=False, include_input=False, include_context=False):
+        name = ".".join(str(part) for part in problem["loc"]) or "settings"
+        text = problem["msg"].removeprefix("Value error, ")
+        lines.append(f"{name}: no such setting" if problem["type"] == "extra_forbidden" else f"{name}: {text}")
+    return "\n".join(lines)
+
+
+def _on_network(path: Path) -> bool:
+    """Whether /proc/mounts shows `path` on a network file system. Unknown systems pass."""
+    try:
+        mounts = Path("/proc/mounts").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return False
+    best = ("", "")
+    for line in mounts:
+        fields = line.split(" ")
+        if len(fields) > 2 and path.is_relative_to(fields[1]) and len(fields[1]) >= len(best[0]):
+            best = (fields[1], fields[2])
+    return best[1] in _NETWORK_FILESYSTEMS
