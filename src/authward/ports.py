@@ -118,7 +118,7 @@ class Refreshed:
 
 
 class SessionStore(Protocol):
-    async def open(self, new: NewSession, events: Sequence[Event], *, replaces: str | None) -> tuple[Session, User] | None:
+    async def open(self, new: NewSession, event: Event, *, replaces: str | None) -> Session | None:
         """Store a session if the account is enabled and still at `epoch`, in one statement; else None.
         The session `replaces` ends in the same transaction.
         """
@@ -195,9 +195,22 @@ class ChangeFeed(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class AuditRow:
+    """An audit event as stored. `at` in milliseconds, UTC."""
+
+    id: int
+    at: int
+    event: Event
+
+
 class AuditLog(Protocol):
     async def record(self, events: Sequence[Event]) -> None:
         """Write events that belong to no other transaction."""
+        ...
+
+    async def latest(self, limit: int) -> list[AuditRow]:
+        """The newest rows, newest first."""
         ...
 
 
@@ -216,6 +229,10 @@ class Store(Protocol):
 
     async def ping(self) -> None:
         """One trivial statement. Raises if the database is away."""
+        ...
+
+    async def sweep(self) -> None:
+        """Delete what nothing can ask for again: sessions past their absolute end, changes no token remembers."""
         ...
 
     async def close(self) -> None: ...

@@ -1,0 +1,44 @@
+"""Audit rows in SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import select
+
+from authward.core.audit import Client, Event
+from authward.ports import AuditRow
+from authward.stores.database import Database
+from authward.stores.schema import audit_events
+
+
+class SqlAudit:
+    """`AuditLog` over SQLite and PostgreSQL."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def record(self, events: Sequence[Event]) -> None:
+        async with self._database.write() as tx:
+            for event in events:
+                await tx.record(event)
+
+    async def latest(self, limit: int) -> list[AuditRow]:
+        statement = select(audit_events).order_by(audit_events.c.id.desc()).limit(limit)
+        async with self._database.read() as tx:
+            return [
+                AuditRow(
+                    row.id,
+                    row.at,
+                    Event(
+                        row.kind,
+                        Client(row.ip, row.user_agent, row.request_id),
+                        row.outcome,
+                        row.actor,
+                        row.subject,
+                        row.session,
+                        row.detail,
+                    ),
+                )
+                for row in await tx.rows(statement)
+            ]

@@ -1,0 +1,52 @@
+"""Bringing the schema up to date. alembic costs a second to import, so it is loaded only when there is work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, inspect, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from authward.errors import ConfigurationError, Unavailable
+from authward.stores.database import Database
+from authward.stores.schema import SCHEMA_VERSION
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+async def migrate(database: Database) -> None:
+    """Upgrade to `SCHEMA_VERSION`; several processes may try at once. Raises ConfigurationError if the database cannot
+    be reached or was made by a newer Authward.
+    """
+    try:
+        await database.run_sync(_upgrade)
+    except (SQLAlchemyError, OSError, Unavailable) as error:
+        raise ConfigurationError(
+            f"database_url: the database cannot be used ({str(error).splitlines()[0]}). Is it running, and is the address right?"
+        ) from error
+
+
+def _upgrade(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(4711746108702)"))
+    if inspect(connection).has_table("alembic_version"):
+        found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+        if found == SCHEMA_VERSION:
+            return
+        if found is not None and found > SCHEMA_VERSION:
+            raise ConfigurationError(
+                f"database_url: its schema is version {found}, newer than this Authward ({SCHEMA_VERSION}). Upgrade Authward"
+            )
+    _run_alembic(connection)
+
+
+def _run_alembic(connection: Connection) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    attributes: dict[str, Any] = config.attributes
+    attributes["connection"] = connection
+    command.upgrade(config, SCHEMA_VERSION)

@@ -1,0 +1,190 @@
+"""Sessions in SQL: rotation is one compare-and-set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import Row, bindparam, insert, literal, select, update
+
+from authward.core.audit import Event
+from authward.core.sessions import Session, Verdict, judge
+from authward.ports import Change, NewSession, Refreshed
+from authward.stores.database import NOW, Database, Transaction
+from authward.stores.schema import sessions, users
+from authward.stores.users import user_of
+
+_LIVE = sessions.c.revoked_at.is_(None) & (sessions.c.expires_at > NOW)
+_EPOCH = (
+    select(users.c.epoch)
+    .where(users.c.id == sessions.c.user_id, users.c.disabled_at.is_(None))
+    .correlate(sessions)
+    .scalar_subquery()
+)
+_ROTATE = (
+    update(sessions)
+    .where(
+        sessions.c.id == bindparam("wanted"),
+        sessions.c.generation == bindparam("presented"),
+        sessions.c.rotated_at + bindparam("grace") <= NOW,
+        sessions.c.epoch == _EPOCH,
+        _LIVE,
+    )
+    .values(
+        generation=sessions.c.generation + 1,
+        rotated_at=NOW,
+        last_used_at=NOW,
+        kid=bindparam("signing_kid"),
+    )
+    .returning(*sessions.c, NOW.label("database_now"))
+)
+_WITH_USER = (
+    select(users, sessions, NOW.label("database_now"))
+    .join(users, users.c.id == sessions.c.user_id)
+    .where(sessions.c.id == bindparam("wanted"))
+)
+_USER = select(users).where(users.c.id == bindparam("wanted"))
+_REVOKE = (
+    update(sessions)
+    .where(sessions.c.id == bindparam("wanted"), sessions.c.revoked_at.is_(None))
+    .values(revoked_at=NOW)
+    .returning(*sessions.c)
+)
+_OPEN = (
+    insert(sessions)
+    .from_select(
+        [column.name for column in sessions.c],
+        select(
+            bindparam("new_id", type_=sessions.c.id.type),
+            users.c.id,
+            users.c.epoch,
+            literal(0),
+            NOW,
+            bindparam("signing_kid", type_=sessions.c.kid.type),
+            NOW,
+            NOW + bindparam("lifetime", type_=sessions.c.expires_at.type),
+            NOW,
+            NOW,
+            literal(None, type_=sessions.c.revoked_at.type),
+            bindparam("client_ip", type_=sessions.c.ip.type),
+            bindparam("client_agent", type_=sessions.c.user_agent.type),
+        ).where(
+            users.c.id == bindparam("owner"),
+            users.c.epoch == bindparam("verified_epoch"),
+            users.c.disabled_at.is_(None),
+        ),
+        include_defaults=False,
+    )
+    .returning(*sessions.c)
+)
+_OF_USER = (
+    select(sessions)
+    .where(sessions.c.user_id == bindparam("owner"), sessions.c.epoch == _EPOCH, _LIVE)
+    .order_by(sessions.c.last_used_at.desc(), sessions.c.id)
+)
+
+
+def session_of(row: Row[Any]) -> Session:
+    """A row of `sessions`, or a join with it."""
+    return Session(**{column.name: row._mapping[column] for column in sessions.c})
+
+
+class SqlSessions:
+    """`SessionStore` over SQLite and PostgreSQL."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def open(self, new: NewSession, event: Event, *, replaces: str | None) -> Session | None:
+        async with self._database.write() as tx:
+            row = await tx.row(
+                _OPEN,
+                {
+                    "new_id": new.id,
+                    "owner": new.user_id,
+                    "verified_epoch": new.epoch,
+                    "signing_kid": new.kid,
+                    "lifetime": new.lifetime,
+                    "client_ip": new.ip,
+                    "client_agent": new.user_agent,
+                },
+            )
+            if row is None:
+                return None
+            if replaces is not None:
+                await _revoke(tx, replaces)
+            await tx.record(event)
+        return session_of(row)
+
+    async def refresh(
+        self,
+        session_id: str,
+        generation: int,
+        *,
+        kid: str,
+        grace: int,
+        event: Callable[[Verdict, Session], Event | None],
+    ) -> Refreshed | None:
+        values = {"wanted": session_id, "presented": generation, "grace": grace, "signing_kid": kid}
+        async with self._database.write() as tx:
+            while True:
+                rotated = await tx.row(_ROTATE, values)
+                if rotated is not None:
+                    outcome = await _rotated(tx, rotated)
+                    break
+                row = await tx.row(_WITH_USER, {"wanted": session_id})
+                if row is None:
+                    return None
+                outcome = _judged(row, generation, grace)
+                # The grace may run out between the two statements; then the rotation is due after all.
+                if outcome.verdict is not Verdict.ROTATE:
+                    break
+            if outcome.verdict is Verdict.REUSED:
+                await _revoke(tx, session_id)
+            happened = event(outcome.verdict, outcome.session)
+            if happened is not None:
+                await tx.record(happened)
+        return outcome
+
+    async def revoke(
+        self, session_id: str, event: Event, *, user_id: str | None = None
+    ) -> Session | None:
+        async with self._database.write() as tx:
+            session = await _revoke(tx, session_id, user_id)
+            if session is not None:
+                await tx.record(event)
+        return session
+
+    async def of_user(self, user_id: str) -> list[Session]:
+        async with self._database.read() as tx:
+            return [session_of(row) for row in await tx.rows(_OF_USER, {"owner": user_id})]
+
+
+async def _rotated(tx: Transaction, row: Row[Any]) -> Refreshed:
+    session = session_of(row)
+    owner = await tx.row(_USER, {"wanted": session.user_id})
+    if owner is None:
+        raise RuntimeError("a session outlived its account")
+    return Refreshed(Verdict.ROTATE, session, user_of(owner), row._mapping["database_now"])
+
+
+def _judged(row: Row[Any], generation: int, grace: int) -> Refreshed:
+    session, user, now = session_of(row), user_of(row), row._mapping["database_now"]
+    verdict = judge(
+        generation,
+        session,
+        user_epoch=user.epoch,
+        user_enabled=user.disabled_at is None,
+        now=now,
+        grace=grace,
+    )
+    return Refreshed(verdict, session, user, now)
+
+
+async def _revoke(tx: Transaction, session_id: str, user_id: str | None = None) -> Session | None:
+    statement = _REVOKE if user_id is None else _REVOKE.where(sessions.c.user_id == user_id)
+    row = await tx.row(statement, {"wanted": session_id})
+    if row is None:
+        return None
+    await tx.announce(Change("session.revoked", session_id, 0, None, 0))
+    return session_of(row)
