@@ -10,7 +10,14 @@ RUNTIME := .venv/.stamp-runtime
 DEV := .venv/.stamp-dev
 SETUP := pyproject.toml requirements/setup.txt tools/setup.sh
 
-.PHONY: help setup serve lock clean
+NODE_STAMP := clients/js/node_modules/.stamp
+
+# How many test processes, and what else to tell pytest: make test-fast ARGS="-k refresh"
+JOBS ?= 2
+ARGS ?=
+PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
+
+.PHONY: help setup serve test test-fast check types-js format wheel lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1	\2/' | expand -t 22
@@ -28,8 +35,44 @@ setup: $(DEV) ## everything for development, in .venv
 serve: $(RUNTIME) ## the server on http://127.0.0.1:8000 (PORT= changes it)
 	@exec $(BIN)/authward serve --host $(HOST) --port $(PORT)
 
+test: $(DEV) ## all tests, and the coverage gate
+	@rm -rf .coverage .coverage.* build/coverage.json && mkdir -p build
+	@$(PYTEST) --cov --cov-report= $(ARGS)
+	@$(BIN)/coverage json --quiet -o build/coverage.json
+	@$(BIN)/python tools/coverage_gate.py build/coverage.json
+
+test-fast: $(DEV) ## all tests, without coverage
+	@$(PYTEST) $(ARGS)
+
+check: $(DEV) types-js ## lint, format, types, import contracts, docs
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q tests/test_docs.py
+
+types-js: ## types of the browser module, where Node is there
+	@if command -v npm >/dev/null 2>&1; then \
+	  $(MAKE) --no-print-directory $(NODE_STAMP) && cd clients/js && echo "npm run check" && npm run --silent check; \
+	elif [ "$${AUTHWARD_TEST_NO_SKIP:-}" = 1 ]; then \
+	  echo "npm is missing: apt-get install nodejs npm" >&2; exit 1; \
+	else \
+	  echo "SKIPPED: the types of clients/js, for want of npm: apt-get install nodejs npm" >&2; \
+	fi
+
+$(NODE_STAMP): clients/js/package.json clients/js/package-lock.json
+	@cd clients/js && npm ci --silent --no-audit --no-fund
+	@touch $@
+
+format: $(DEV) ## let ruff write the format and the fixes it is sure of
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+wheel: $(DEV) ## build the wheel and test it, installed outside the checkout
+	@sh tools/wheel_test.sh
+
 lock: $(DEV) ## write requirements/*.txt anew
 	@sh tools/lock.sh
 
 clean: ## remove everything that was built, .venv too
-	rm -rf .venv build dist .coverage .coverage.* htmlcov .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv build dist .coverage .coverage.* htmlcov .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis clients/js/node_modules

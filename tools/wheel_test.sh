@@ -1,0 +1,41 @@
+#!/bin/sh
+# Builds the sdist and from it the wheel, installs the wheel in an environment outside
+# the checkout, and runs there: first with nothing but its dependencies, then the tests
+# marked `wheel`.
+set -eu
+cd "$(dirname "$0")/.."
+root=$(pwd)
+export UV_SYSTEM_CERTS=1 UV_PYTHON_DOWNLOADS=never
+unset VIRTUAL_ENV PYTHONPATH || true
+
+away=$(mktemp -d "${TMPDIR:-/tmp}/authward-wheel.XXXXXX")
+trap 'rm -rf "$away"' EXIT
+trap 'exit 1' HUP INT TERM
+
+rm -rf build/dist
+.venv/bin/python -m build --no-isolation --outdir build/dist . >build/dist.log 2>&1 || { cat build/dist.log >&2; exit 1; }
+wheel=$(ls build/dist/*.whl)
+echo "built $wheel"
+
+uv="$root/.venv/bin/uv"
+"$uv" venv --quiet --python "$root/.venv/bin/python" "$away/venv"
+python="$away/venv/bin/python"
+"$uv" pip install --quiet --python "$python" --require-hashes -r requirements/runtime.txt
+"$uv" pip install --quiet --python "$python" --no-deps "$root/$wheel"
+"$uv" pip check --quiet --python "$python"
+
+cd "$away"
+"$python" - <<'PY'
+import pathlib, authward
+here = pathlib.Path(authward.__file__).parent
+assert "site-packages" in here.parts, here
+for name in ("py.typed", "ui/authward.js"):
+    assert (here / name).is_file(), f"the wheel lacks {name}"
+assert list(here.glob("stores/migrations/**/*.py")), "the wheel lacks the migrations"
+PY
+"$away/venv/bin/authward" --help >/dev/null
+echo "imports and starts with its run-time dependencies alone"
+
+"$uv" pip install --quiet --python "$python" --require-hashes -r "$root/requirements/dev.txt"
+cp -R "$root/tests" "$root/pyproject.toml" "$away"
+"$python" -m pytest -m wheel -q -p no:cacheprovider
