@@ -270,15 +270,21 @@ export function createClient({ baseUrl = "/" } = {}) {
    *
    * @returns {Promise<void>}
    */
-  async function logout() {
-    const mine = session;
-    let ours = true;
+  function logout() {
     newEra();
+    const left = leave();
+    // A renewal asked for meanwhile waits for the end instead.
+    refreshing = left.then(() => state, () => state);
+    return left;
+  }
+
+  async function leave() {
+    let ours = true;
     try {
-      await alone(() => byCookie("/api/auth/logout", mine));
+      await alone(() => byCookie("/api/auth/logout", session));
     } catch (error) {
       if (!isRefusal(error)) throw error;
-      ours = error.code !== "invalid_token";
+      ours = error.code !== "invalid_token"; // else the cookie, and so the session, is another user's
     } finally {
       forget();
       if (ours) tell({ type: "signed-out" });
