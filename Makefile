@@ -15,7 +15,7 @@ NODE_STAMP := clients/js/node_modules/.stamp
 # How many test processes, and what else to tell pytest: make test-fast ARGS="-k refresh"
 JOBS ?= 2
 ARGS ?=
-PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
+PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --inline-snapshot=disable
 
 .PHONY: help setup serve test test-fast check types-js format wheel lock clean
 
