@@ -1,7 +1,8 @@
 """Every refusal Authward can answer with, in one tree.
 
-A `Refusal` carries what a client may know (code, status, public text) and, apart from it, the reason for the log.
-`ConfigurationError` is for the operator: it names the setting and the cure, and nothing starts.
+A `Refusal` carries what a client may know (code, status, public text) and, apart from it, the
+reason for the log. `ConfigurationError` is for the operator: it names the setting and the cure, and
+nothing starts.
 """
 
 from __future__ import annotations

@@ -1,8 +1,10 @@
-"""What services need of the world, as Protocols. The docstrings are the contract; one test class holds each adapter to it.
+"""What services need of the world, as Protocols. The docstrings are the contract; one test class
+holds each adapter to it.
 
-Verbs are atomic: each is one transaction, with the audit events and the change it announces. Absence is None. An exception
-means the store is broken, except that a Refusal raised by a `decide` callback passes through after a rollback.
-All times are milliseconds since the epoch in database time, unless a name says otherwise.
+Verbs are atomic: each is one transaction, with the audit events and the change it announces.
+Absence is None. An exception means the store is broken, except that a Refusal raised by a `decide`
+callback passes through after a rollback. All times are milliseconds since the epoch in database
+time, unless a name says otherwise.
 """
 
 from __future__ import annotations
@@ -18,7 +20,9 @@ from authward.core.users import User, UserChange
 
 
 class Clock(Protocol):
-    """Time. `offset_ms` is how far it has been turned; stores add it to database time, so tests turn both at once."""
+    """Time. `offset_ms` is how far it has been turned; stores add it to database time, so tests
+    turn both at once.
+    """
 
     @property
     def offset_ms(self) -> int: ...
@@ -65,7 +69,9 @@ class UserQuery:
 
 class UserStore(Protocol):
     async def add(self, user: NewUser, event: Event) -> User | None:
-        """Store a new account; None if its canonical address is taken. Of two at once, one gets None."""
+        """Store a new account; None if its canonical address is taken. Of two at once, one gets
+        None.
+        """
         ...
 
     async def by_id(self, user_id: str) -> User | None: ...
@@ -73,15 +79,20 @@ class UserStore(Protocol):
     async def by_email(self, email_canonical: str) -> User | None: ...
 
     async def page(self, query: UserQuery) -> list[User]:
-        """Up to `limit` accounts. `search` is a case-insensitive part of the address or name, taken literally."""
+        """Up to `limit` accounts. `search` is a case-insensitive part of the address or name, taken
+        literally.
+        """
         ...
 
-    async def change(self, user_id: str, decide: Callable[[User], UserChange], event: Event) -> User | None:
-        """Lock the account, let `decide` judge its present state, apply what it returns, bump epoch and version,
-        announce it on the feed. Returns the account as it now is (as it was, if deleted); None if absent.
+    async def change(
+        self, user_id: str, decide: Callable[[User], UserChange], event: Event
+    ) -> User | None:
+        """Lock the account, let `decide` judge its present state, apply what it returns, bump epoch
+        and version, announce it on the feed. Returns the account as it now is (as it was, if
+        deleted); None if absent.
 
-        Every enabled admin row is locked first, in id order, where the change could take an admin away;
-        raises LastAdmin (a Refusal) rather than do so to the last one.
+        Every enabled admin row is locked first, in id order, where the change could take an admin
+        away; raises LastAdmin (a Refusal) rather than do so to the last one.
         """
         ...
 
@@ -96,7 +107,7 @@ class UserStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class NewSession:
-    """A sign-in to be stored. `lifetime` in milliseconds; `epoch` as read with the password hash."""
+    """A sign-in to be stored. `lifetime` in milliseconds; `epoch` as read with the hash."""
 
     id: str
     user_id: str
@@ -109,7 +120,9 @@ class NewSession:
 
 @dataclass(frozen=True, slots=True)
 class Refreshed:
-    """What one refresh came to: the verdict, the session and account after it. `now` is the database's."""
+    """What one refresh came to: the verdict, the session and account after it. `now` is the
+    database's.
+    """
 
     verdict: Verdict
     session: Session
@@ -119,20 +132,28 @@ class Refreshed:
 
 class SessionStore(Protocol):
     async def open(self, new: NewSession, event: Event, *, replaces: str | None) -> Session | None:
-        """Store a session if the account is enabled and still at `epoch`, in one statement; else None.
-        The session `replaces` ends in the same transaction.
+        """Store a session if the account is enabled and still at `epoch`, in one statement; else
+        None. The session `replaces` ends in the same transaction.
         """
         ...
 
     async def refresh(
-        self, session_id: str, generation: int, *, kid: str, grace: int, event: Callable[[Verdict, Session], Event | None]
+        self,
+        session_id: str,
+        generation: int,
+        *,
+        kid: str,
+        grace: int,
+        event: Callable[[Verdict, Session], Event | None],
     ) -> Refreshed | None:
-        """Rotate by compare-and-set, or judge why not (`core.sessions.judge`). REUSED revokes the session.
-        None if there is no such session. Of fifty at once on one generation, one rotates.
+        """Rotate by compare-and-set, or judge why not (`core.sessions.judge`). REUSED revokes the
+        session. None if there is no such session. Of fifty at once on one generation, one rotates.
         """
         ...
 
-    async def revoke(self, session_id: str, event: Event, *, user_id: str | None = None) -> Session | None:
+    async def revoke(
+        self, session_id: str, event: Event, *, user_id: str | None = None
+    ) -> Session | None:
         """End a session and announce it; None if absent, over already, or not `user_id`'s."""
         ...
 
@@ -155,7 +176,9 @@ class StoredKey:
 
 class KeyStore(Protocol):
     async def add_first(self, keys: Sequence[StoredKey]) -> list[StoredKey]:
-        """Store each key whose ring has none, and return all keys there are now. Of several processes at once, one wins."""
+        """Store each key whose ring has none, and return all keys there are now. Of several
+        processes at once, one wins.
+        """
         ...
 
 
@@ -164,8 +187,8 @@ ChangeKind = Literal["session.revoked", "user.revoked", "user.superseded", "role
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One row of the feed. `subject` is a session or user id; tokens of a user below `ver` are dead (revoked) or stale
-    (superseded); `keep_session` is exempt. `at` is when it was written.
+    """One row of the feed. `subject` is a session or user id; tokens of a user below `ver` are dead
+    (revoked) or stale (superseded); `keep_session` is exempt. `at` is when it was written.
     """
 
     kind: ChangeKind
@@ -177,7 +200,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class ChangeBatch:
-    """Changes since a cursor, and the cursor to read on from. Applying a change twice is harmless."""
+    """Changes since a cursor, and the cursor to read on from. Applying one twice is harmless."""
 
     changes: Sequence[Change]
     cursor: int
@@ -185,8 +208,8 @@ class ChangeBatch:
 
 class ChangeFeed(Protocol):
     async def since(self, cursor: int, *, horizon: int) -> ChangeBatch:
-        """Every change visible now that a reader at `cursor` may not have seen. Cursor 0 reads what is younger than
-        `horizon` milliseconds. Never skips a late committer.
+        """Every change visible now that a reader at `cursor` may not have seen. Cursor 0 reads what
+        is younger than `horizon` milliseconds. Never skips a late committer.
         """
         ...
 
@@ -224,7 +247,9 @@ class Store(Protocol):
     audit: AuditLog
 
     async def open(self) -> None:
-        """Connect and bring the schema up to date. Raises ConfigurationError if the database is out of reach or newer."""
+        """Connect and bring the schema up to date. Raises ConfigurationError if the database is out
+        of reach or newer.
+        """
         ...
 
     async def ping(self) -> None:
@@ -232,7 +257,9 @@ class Store(Protocol):
         ...
 
     async def sweep(self) -> None:
-        """Delete what nothing can ask for again: sessions past their absolute end, changes no token remembers."""
+        """Delete what nothing can ask for again: sessions past their absolute end, changes no token
+        remembers.
+        """
         ...
 
     async def close(self) -> None: ...

@@ -1,4 +1,6 @@
-"""Settings, frozen: from arguments, `AUTHWARD_*`, then `authward.toml`. What cannot be honoured stops start-up with the cure."""
+"""Settings, frozen: from arguments, `AUTHWARD_*`, then `authward.toml`. What cannot be honoured
+stops start-up with the cure.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -25,7 +34,17 @@ PREFIX = "AUTHWARD_"
 TOML = "authward.toml"
 _DURATION = re.compile(r"(\d+)(ms|s|m|h|d|w)")
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-_NETWORK_FILESYSTEMS = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "ceph", "glusterfs")
+_NETWORK_FILESYSTEMS = (
+    "nfs",
+    "nfs4",
+    "cifs",
+    "smb3",
+    "smbfs",
+    "9p",
+    "fuse.sshfs",
+    "ceph",
+    "glusterfs",
+)
 
 
 def parse_duration(value: object) -> object:
@@ -54,7 +73,12 @@ class Settings(BaseSettings):
     """Every setting, with its default. Durations in seconds, or text like `15m`."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, toml_file=TOML, frozen=True, extra="forbid", hide_input_in_errors=True, env_ignore_empty=True
+        env_prefix=PREFIX,
+        toml_file=TOML,
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,
+        env_ignore_empty=True,
     )
 
     env: Literal["development", "production"] = "development"
@@ -129,7 +153,8 @@ class Settings(BaseSettings):
         scheme = value.partition(":")[0]
         if scheme not in ("sqlite", "postgresql"):
             raise ConfigurationError(
-                f"database_url: scheme '{scheme}' is not known. Use sqlite:///authward.db or postgresql://user@host/name"
+                f"database_url: scheme '{scheme}' is not known. "
+                "Use sqlite:///authward.db or postgresql://user@host/name"
             )
         return value
 
@@ -137,7 +162,8 @@ class Settings(BaseSettings):
     def _safe_together(self) -> Self:
         if self.access_ttl > 3600 and not self.dangerously_long_access_tokens:
             raise ConfigurationError(
-                "access_ttl: above 1h a stolen token lives too long. Lower it, or set dangerously_long_access_tokens"
+                "access_ttl: above 1h a stolen token lives too long. "
+                "Lower it, or set dangerously_long_access_tokens"
             )
         if self.access_ttl >= self.refresh_ttl:
             raise ConfigurationError("access_ttl: must be shorter than refresh_ttl")
@@ -146,7 +172,9 @@ class Settings(BaseSettings):
         if self.refresh_grace * 2 > self.refresh_ttl:
             raise ConfigurationError("refresh_grace: must be at most half of refresh_ttl")
         if self.secret is not None and self.secret_file is not None:
-            raise ConfigurationError("secret: given twice. Set AUTHWARD_SECRET or AUTHWARD_SECRET_FILE, not both")
+            raise ConfigurationError(
+                "secret: given twice. Set AUTHWARD_SECRET or AUTHWARD_SECRET_FILE, not both"
+            )
         if self.production:
             self._check_production()
         return self
@@ -154,19 +182,24 @@ class Settings(BaseSettings):
     def _check_production(self) -> None:
         if self.secret is None and self.secret_file is None:
             raise ConfigurationError(
-                "secret: missing, and ENV is production. Set AUTHWARD_SECRET or AUTHWARD_SECRET_FILE; "
-                "make one with: openssl rand -base64 32"
+                "secret: missing, and ENV is production. "
+                "Set AUTHWARD_SECRET or AUTHWARD_SECRET_FILE; make one with: openssl rand -base64 32"
             )
         if self.debug:
             raise ConfigurationError("debug: must be off when ENV is production")
         if not self.dangerously_plain_http:
-            for setting, origin in [("origins", o) for o in self.origins] + [("public_url", self.public_url or "")]:
+            stated = [("origins", origin) for origin in self.origins]
+            stated.append(("public_url", self.public_url or ""))
+            for setting, origin in stated:
                 if origin.startswith("http:"):
-                    raise ConfigurationError(f"{setting}: '{origin}' is plain http, and ENV is production. Use https")
+                    raise ConfigurationError(
+                        f"{setting}: '{origin}' is plain http, and ENV is production. Use https"
+                    )
         path = self.sqlite_path
         if path is not None and _on_network(path):
             raise ConfigurationError(
-                f"database_url: {path} lies on a network file system, where SQLite loses data. Use a local disk or PostgreSQL"
+                f"database_url: {path} lies on a network file system, where SQLite loses data. "
+                "Use a local disk or PostgreSQL"
             )
 
     @property
@@ -180,7 +213,11 @@ class Settings(BaseSettings):
 def _refuse_unknown_variables(environment: Mapping[str, str], fields: Mapping[str, object]) -> None:
     known = {PREFIX + name.upper() for name in fields}
     for name in environment:
-        if name.upper().startswith(PREFIX) and name.upper() not in known and not name.startswith("AUTHWARD_TEST_"):
+        if (
+            name.upper().startswith(PREFIX)
+            and name.upper() not in known
+            and not name.startswith("AUTHWARD_TEST_")
+        ):
             import difflib
 
             close = difflib.get_close_matches(name.upper(), known, n=1)
@@ -193,7 +230,11 @@ def _explain(error: ValidationError) -> str:
     for problem in error.errors(include_url=False, include_input=False, include_context=False):
         name = ".".join(str(part) for part in problem["loc"]) or "settings"
         text = problem["msg"].removeprefix("Value error, ")
-        lines.append(f"{name}: no such setting" if problem["type"] == "extra_forbidden" else f"{name}: {text}")
+        lines.append(
+            f"{name}: no such setting"
+            if problem["type"] == "extra_forbidden"
+            else f"{name}: {text}"
+        )
     return "\n".join(lines)
 
 

@@ -27,7 +27,9 @@ class Client:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One audit row. `kind` is `subject.verb`, like `login.failed`; `actor` and `subject` are user ids."""
+    """One audit row. `kind` is `subject.verb`, like `login.failed`; `actor` and `subject` are user
+    ids.
+    """
 
     kind: str
     client: Client

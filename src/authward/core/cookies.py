@@ -10,7 +10,9 @@ from authward.errors import MalformedRequest
 
 @dataclass(frozen=True, slots=True)
 class CookieNames:
-    """Names and flags of our cookies. In production Secure and `__Host-`, so no neighbouring host can plant one."""
+    """Names and flags of our cookies. In production Secure and `__Host-`, so no neighbouring host
+    can plant one.
+    """
 
     refresh: str
     csrf: str
@@ -24,7 +26,9 @@ class CookieNames:
 
 
 def read_cookie(headers: Iterable[tuple[bytes, bytes]], name: str) -> str | None:
-    """The one cookie of this name, or None. Raises MalformedRequest if it is there twice: one of them was planted."""
+    """The one cookie of this name, or None. Raises MalformedRequest if it is there twice: one of
+    them was planted.
+    """
     wanted = name.encode()
     found: list[bytes] = []
     for header, value in headers:
@@ -36,12 +40,16 @@ def read_cookie(headers: Iterable[tuple[bytes, bytes]], name: str) -> str | None
     if not found:
         return None
     if len(found) > 1:
-        raise MalformedRequest("duplicate cookie", text=f"The cookie {name} was sent more than once")
+        raise MalformedRequest(
+            "duplicate cookie", text=f"The cookie {name} was sent more than once"
+        )
     return found[0].decode("latin-1")
 
 
 def set_cookie(name: str, value: str, *, max_age: int, secure: bool) -> bytes:
-    """A `Set-Cookie` value: HttpOnly, SameSite=Strict, Path=/, no Domain. `max_age` in seconds; 0 clears."""
+    """A `Set-Cookie` value: HttpOnly, SameSite=Strict, Path=/, no Domain. `max_age` in seconds; 0
+    clears.
+    """
     parts = [f"{name}={value}", f"Max-Age={max_age}", "Path=/", "HttpOnly", "SameSite=Strict"]
     if secure:
         parts.append("Secure")

@@ -1,4 +1,5 @@
-"""CSRF: may this cookie-authenticated, unsafe request be acted on? (OWASP CSRF Prevention Cheat Sheet)
+"""CSRF: may this cookie-authenticated, unsafe request be acted on? (OWASP CSRF Prevention Cheat
+Sheet)
 
 First where it came from (Origin, then Fetch Metadata), then the signed double-submit token.
 """
@@ -26,9 +27,11 @@ class Provenance(Enum):
 
 
 def provenance(origin: str | None, fetch_site: str | None, trusted: Container[str]) -> Provenance:
-    """Judge `Origin` and `Sec-Fetch-Site`. `trusted` holds our own and the allow-listed origins, parsed.
+    """Judge `Origin` and `Sec-Fetch-Site`. `trusted` holds our own and the allow-listed origins,
+    parsed.
 
-    A trusted Origin passes whatever `Sec-Fetch-Site` says: app.example.com calling api.example.com sends `same-site`.
+    A trusted Origin passes whatever `Sec-Fetch-Site` says: app.example.com calling api.example.com
+    sends `same-site`.
     """
     if origin is not None:
         return Provenance.PROVEN if parse_origin(origin) in trusted else Provenance.REFUSED
@@ -41,11 +44,14 @@ def csrf_token(secret: bytes, binding: str) -> str:
     return urlsafe_b64encode(mac).rstrip(b"=").decode()
 
 
-def check_csrf(where: Provenance, token: str | None, binding: str, secrets: Iterable[bytes], *, strict: bool) -> None:
-    """Refuse a request that a foreign page could have made. `secrets` are the ring's verifying keys.
+def check_csrf(
+    where: Provenance, token: str | None, binding: str, secrets: Iterable[bytes], *, strict: bool
+) -> None:
+    """Refuse a request that a foreign page could have made. `secrets` are the ring's verifying
+    keys.
 
-    A wrong token is always refused; a missing one only where no Origin proved the request, or under `strict`.
-    Raises OriginNotAllowed, CsrfFailed.
+    A wrong token is always refused; a missing one only where no Origin proved the request, or under
+    `strict`. Raises OriginNotAllowed, CsrfFailed.
     """
     if where is Provenance.REFUSED:
         raise OriginNotAllowed("cross-site request on a cookie route")

@@ -24,6 +24,8 @@ def is_loopback(host: str) -> bool:
 
 
 def host_allowed(header: str, allowed: Container[str] | None) -> bool:
-    """Whether the Host header is one of `allowed` (any well-formed one if None). Loopback always is."""
+    """Whether the Host header is one of `allowed` (any well-formed one if None). Loopback always
+    is.
+    """
     host = host_name(header)
     return host is not None and (allowed is None or host in allowed or is_loopback(host))

@@ -1,8 +1,8 @@
 """joserfc, wrapped once: compact JWS signed by our own rings and by nothing else.
 
-We verify only what we minted, so a header is never parsed to decide anything. It must equal, byte for byte, the header
-a key of the ring writes for this `typ`. That settles algorithm, kid, typ, `crit` and embedded keys in one lookup
-(RFC 8725 sections 3.1, 3.2, 3.9 to 3.11).
+We verify only what we minted, so a header is never parsed to decide anything. It must equal, byte
+for byte, the header a key of the ring writes for this `typ`. That settles algorithm, kid, typ,
+`crit` and embedded keys in one lookup (RFC 8725 sections 3.1, 3.2, 3.9 to 3.11).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Literal
 
 from joserfc import jws
 from joserfc.errors import JoseError
-from joserfc.jwk import ECKey, OKPKey, OctKey, RSAKey
+from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 from joserfc.util import urlsafe_b64decode
 
 from authward.core.keys import Algorithm, Key, Ring, check_ring
@@ -61,7 +61,8 @@ class JoseKey:
 class JoseRing:
     """The keys of one ring and one `typ`: one signs, all but the pending and retired ones verify.
 
-    Raises ConfigurationError for a weak key, a duplicate kid, or a ring without exactly one signing key.
+    Raises ConfigurationError for a weak key, a duplicate kid, or a ring without exactly one signing
+    key.
     """
 
     __slots__ = ("_by_header", "_by_kid", "max_chars", "signing")
@@ -80,7 +81,8 @@ class JoseRing:
         return self._by_kid.get(kid)
 
     def payload(self, token: str) -> bytes:
-        """The signed bytes of `token`. Size and shape are checked before anything is split or decoded.
+        """The signed bytes of `token`. Size and shape are checked before anything is split or
+        decoded.
 
         Raises BadToken.
         """

@@ -1,7 +1,7 @@
 """Key rings: what a key is, when it may be used, and how it is sealed at rest.
 
-A key's state is pending, signing, verifying or retired. Each ring (access, refresh, csrf) has keys of its own,
-so no secret serves two purposes.
+A key's state is pending, signing, verifying or retired. Each ring (access, refresh, csrf) has keys
+of its own, so no secret serves two purposes.
 """
 
 from __future__ import annotations
@@ -47,12 +47,18 @@ class Key:
 
 
 def check_key(key: Key) -> None:
-    """Refuse a key that is too weak or oddly named (RFC 8725 section 3.5; RFC 7518 sections 3.2 and 3.3)."""
+    """Refuse a key that is too weak or oddly named (RFC 8725 section 3.5; RFC 7518 sections 3.2 and
+    3.3).
+    """
     if not _KID.fullmatch(key.kid):
-        raise ConfigurationError(f"key ring {key.ring}: kid must be 8 to 64 characters of A-Z a-z 0-9 _ -")
+        raise ConfigurationError(
+            f"key ring {key.ring}: kid must be 8 to 64 characters of A-Z a-z 0-9 _ -"
+        )
     if key.algorithm == "HS256":
         if len(key.material) < HMAC_KEY_BYTES:
-            raise ConfigurationError(f"key {key.kid}: an HS256 key needs at least {HMAC_KEY_BYTES} bytes")
+            raise ConfigurationError(
+                f"key {key.kid}: an HS256 key needs at least {HMAC_KEY_BYTES} bytes"
+            )
         return
     if key.ring != "access":
         raise ConfigurationError(f"key {key.kid}: the {key.ring} ring takes HS256 keys only")
@@ -71,7 +77,9 @@ def check_ring(keys: Iterable[Key]) -> None:
     for key in keys:
         check_key(key)
         if key.kid in seen:
-            raise ConfigurationError(f"key {key.kid}: this kid is there twice; retire one of the two")
+            raise ConfigurationError(
+                f"key {key.kid}: this kid is there twice; retire one of the two"
+            )
         seen.add(key.kid)
         signing += key.state == "signing"
     if signing != 1:
@@ -81,8 +89,8 @@ def check_ring(keys: Iterable[Key]) -> None:
 class MasterSecret:
     """The one secret outside the database. It seals the key ring: HKDF-SHA256 to AES-256-GCM.
 
-    `text` holds at least 32 bytes once decoded from hexadecimal or base64 (else its UTF-8 bytes count).
-    Raises ConfigurationError for a short, repetitive or well-known value.
+    `text` holds at least 32 bytes once decoded from hexadecimal or base64 (else its UTF-8 bytes
+    count). Raises ConfigurationError for a short, repetitive or well-known value.
     """
 
     __slots__ = ("_aead",)
@@ -94,19 +102,36 @@ class MasterSecret:
             raise ConfigurationError(f"secret: empty. {cure}")
         if len(_secret_bytes(text)) < 32:
             raise ConfigurationError(f"secret: shorter than 32 random bytes. {cure}")
-        if len(set(text)) < 12 or any(text.lower().count(word) * len(word) * 2 >= len(text) for word in _WELL_KNOWN):
+        if len(set(text)) < 12 or any(
+            text.lower().count(word) * len(word) * 2 >= len(text) for word in _WELL_KNOWN
+        ):
             raise ConfigurationError(f"secret: a default or guessable value. {cure}")
-        derived = HKDF(SHA256(), length=32, salt=None, info=b"authward key ring v1").derive(text.encode())
+        derived = HKDF(SHA256(), length=32, salt=None, info=b"authward key ring v1").derive(
+            text.encode()
+        )
         self._aead = AESGCM(derived)
 
     def seal(self, key: Key, nonce: bytes) -> bytes:
-        """Encrypt the key's material; `nonce` is 12 fresh random bytes. Returns nonce, ciphertext and tag."""
-        return nonce + self._aead.encrypt(nonce, key.material, _bound(key.ring, key.kid, key.algorithm, key.state))
+        """Encrypt the key's material; `nonce` is 12 fresh random bytes. Returns nonce, ciphertext
+        and tag.
+        """
+        return nonce + self._aead.encrypt(
+            nonce, key.material, _bound(key.ring, key.kid, key.algorithm, key.state)
+        )
 
     def unseal(
-        self, sealed: bytes, *, ring: Ring, kid: str, algorithm: Algorithm, state: State, created_at: int
+        self,
+        sealed: bytes,
+        *,
+        ring: Ring,
+        kid: str,
+        algorithm: Algorithm,
+        state: State,
+        created_at: int,
     ) -> Key:
-        """Decrypt one stored key. Raises ConfigurationError if the secret or any bound field is another."""
+        """Decrypt one stored key. Raises ConfigurationError if the secret or any bound field is
+        another.
+        """
         try:
             material = self._aead.decrypt(
                 sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], _bound(ring, kid, algorithm, state)

@@ -7,12 +7,15 @@ from urllib.parse import urlsplit
 
 from authward.errors import ConfigurationError
 
-_ORIGIN = re.compile(r"(https?)://([a-z0-9.-]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?", re.ASCII | re.IGNORECASE)
+_ORIGIN = re.compile(
+    r"(https?)://([a-z0-9.-]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?", re.ASCII | re.IGNORECASE
+)
 _DEFAULT_PORT = {"http": "80", "https": "443"}
 
 
 def parse_origin(text: str) -> str | None:
-    """`text` as scheme://host[:port], lower case, without a default port; None if it is no http origin.
+    """`text` as scheme://host[:port], lower case, without a default port; None if it is no http
+    origin.
 
     Takes nothing but an origin: no path, no trailing slash, no user, not `null`.
     """
@@ -33,13 +36,19 @@ def configured_origin(text: str, setting: str) -> str:
     if parsed is not None:
         return parsed
     if text == "*":
-        raise ConfigurationError(f"{setting}: '*' with credentials would let every site in. List the origins")
+        raise ConfigurationError(
+            f"{setting}: '*' with credentials would let every site in. List the origins"
+        )
     if text == "null":
-        raise ConfigurationError(f"{setting}: 'null' is what sandboxed attackers send. List real origins")
+        raise ConfigurationError(
+            f"{setting}: 'null' is what sandboxed attackers send. List real origins"
+        )
     parts = urlsplit(text)
     guess = parse_origin(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}")
     if guess is not None:
-        raise ConfigurationError(f"{setting}: '{text}' has more than an origin. Did you mean '{guess}'?")
+        raise ConfigurationError(
+            f"{setting}: '{text}' has more than an origin. Did you mean '{guess}'?"
+        )
     guess = parse_origin(f"https://{text}")
     hint = f"Did you mean '{guess}'?" if guess else "Write it like 'https://app.example.com'"
     raise ConfigurationError(f"{setting}: '{text}' is not an origin. {hint}")

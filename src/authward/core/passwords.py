@@ -1,6 +1,8 @@
-"""Passwords: which may be set, and how they are hashed and verified (NIST SP 800-63B-4, OWASP ASVS 6.2).
+"""Passwords: which may be set, and how they are hashed and verified (NIST SP 800-63B-4, OWASP ASVS
+6.2).
 
-A password counts in code points and is hashed exactly as received: no trimming, folding or truncation.
+A password counts in code points and is hashed exactly as received: no trimming, folding or
+truncation.
 """
 
 from __future__ import annotations
@@ -8,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import bcrypt
+from argon2 import PasswordHasher, extract_parameters
 from argon2.exceptions import InvalidHashError, VerificationError
 from argon2.low_level import ARGON2_VERSION, Type, hash_secret
-from argon2 import PasswordHasher, extract_parameters
 
 from authward.errors import ConfigurationError, Detail, ValidationError
 
@@ -24,7 +26,9 @@ _RUNGS = ((47104, 1), (19456, 2), (12288, 3), (9216, 4), (7168, 5))
 
 @dataclass(frozen=True, slots=True)
 class HashParameters:
-    """argon2id cost: memory in KiB, passes, lanes. Below OWASP's weakest rung raises ConfigurationError."""
+    """argon2id cost: memory in KiB, passes, lanes. Below OWASP's weakest rung raises
+    ConfigurationError.
+    """
 
     memory_cost: int = 19456
     time_cost: int = 2
@@ -35,14 +39,16 @@ class HashParameters:
             self.memory_cost >= memory and self.time_cost >= passes for memory, passes in _RUNGS
         ):
             raise ConfigurationError(
-                f"argon2: m={self.memory_cost} t={self.time_cost} p={self.parallelism} is below OWASP's minimum. "
-                "Use at least m=19456 t=2 p=1"
+                f"argon2: m={self.memory_cost} t={self.time_cost} p={self.parallelism} "
+                "is below OWASP's minimum. Use at least m=19456 t=2 p=1"
             )
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether a password matched, and whether its hash should be replaced by one of today's parameters."""
+    """Whether a password matched, and whether its hash should be replaced by one of today's
+    parameters.
+    """
 
     ok: bool
     outdated: bool = False
@@ -51,13 +57,19 @@ class Verdict:
 def check_new_password(password: str, min_length: int, field: str = "password") -> None:
     """Refuse a password that may not be set. Raises ValidationError."""
     if len(password) < min_length:
-        raise ValidationError(details=[Detail(field, "too_short", f"Use at least {min_length} characters")])
+        raise ValidationError(
+            details=[Detail(field, "too_short", f"Use at least {min_length} characters")]
+        )
     if len(password) > MAX_LENGTH:
-        raise ValidationError(details=[Detail(field, "too_long", f"Use at most {MAX_LENGTH} characters")])
+        raise ValidationError(
+            details=[Detail(field, "too_long", f"Use at most {MAX_LENGTH} characters")]
+        )
 
 
 def hash_password(password: str, salt: bytes, parameters: HashParameters) -> str:
-    """argon2id in PHC form. `salt` is 16 random bytes. About 25 ms: call it in the hashing lane only."""
+    """argon2id in PHC form. `salt` is 16 random bytes. About 25 ms: call it in the hashing lane
+    only.
+    """
     return hash_secret(
         password.encode(),
         salt,
@@ -84,7 +96,9 @@ def verify_password(hashed: str, password: str, parameters: HashParameters) -> V
 
 
 def known_scheme(hashed: str) -> bool:
-    """Whether `verify_password` can ever accept this hash: argon2id in PHC form, or bcrypt 2a, 2b, 2y."""
+    """Whether `verify_password` can ever accept this hash: argon2id in PHC form, or bcrypt 2a, 2b,
+    2y.
+    """
     if hashed.startswith(_BCRYPT):
         return len(hashed) == 60 and _verify_shape(hashed)
     try:

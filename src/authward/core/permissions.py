@@ -22,6 +22,8 @@ DEFAULT_ROLES: Mapping[str, frozenset[str]] = {
 }
 
 
-def effective(role: str, direct: Iterable[str], roles: Mapping[str, frozenset[str]]) -> frozenset[str]:
+def effective(
+    role: str, direct: Iterable[str], roles: Mapping[str, frozenset[str]]
+) -> frozenset[str]:
     """Direct grants and those of the role; an unknown role grants nothing."""
     return roles.get(role, frozenset()).union(direct)

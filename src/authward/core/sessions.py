@@ -1,7 +1,8 @@
 """Sessions: what a refresh token of some generation earns.
 
-A session row holds a generation and when it was reached; no token and no hash of one. Tokens are minted again from it,
-byte for byte, so the loser of a race and the retry after a lost answer get what the winner got.
+A session row holds a generation and when it was reached; no token and no hash of one. Tokens are
+minted again from it, byte for byte, so the loser of a race and the retry after a lost answer get
+what the winner got.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One sign-in. Times are milliseconds since the epoch, in database time; `expires_at` never slides."""
+    """One sign-in. Times are milliseconds since the epoch, in database time; `expires_at` never
+    slides.
+    """
 
     id: str
     user_id: str

@@ -14,5 +14,7 @@ def storable(text: str) -> bool:
 
 
 def printable(text: str, limit: int = 256) -> str:
-    """At most `limit` characters of `text`, with control characters as `\\xNN`, so that no log line can be forged."""
+    """At most `limit` characters of `text`, with control characters as `\\xNN`, so that no log line
+    can be forged.
+    """
     return _UNPRINTABLE.sub(lambda found: f"\\x{ord(found[0]):02x}", text[:limit])

@@ -1,7 +1,8 @@
-"""Access and refresh tokens: their claims, how they are minted, when they hold (RFC 7519, RFC 9068, RFC 8725).
+"""Access and refresh tokens: their claims, how they are minted, when they hold (RFC 7519, RFC 9068,
+RFC 8725).
 
-A payload must be exactly the bytes we would write for its claims. That refuses duplicate keys, unknown claims,
-strings or floats for numbers and every other second spelling at once.
+A payload must be exactly the bytes we would write for its claims. That refuses duplicate keys,
+unknown claims, strings or floats for numbers and every other second spelling at once.
 """
 
 from __future__ import annotations
@@ -75,7 +76,9 @@ def mint(claims: AccessClaims | RefreshClaims, key: JoseKey) -> str:
     return key.mint(_encoder.encode(claims))
 
 
-def check_access(token: str, ring: JoseRing, policy: TokenPolicy, now: float, *, expired_too: bool = False) -> AccessClaims:
+def check_access(
+    token: str, ring: JoseRing, policy: TokenPolicy, now: float, *, expired_too: bool = False
+) -> AccessClaims:
     """The claims of an access token that holds at `now`.
 
     `expired_too` skips `exp` alone, where a token serves only to say whose it was.
@@ -96,8 +99,12 @@ def check_access(token: str, ring: JoseRing, policy: TokenPolicy, now: float, *,
     return claims
 
 
-def check_refresh(token: str, ring: JoseRing, policy: TokenPolicy, now: float, *, expired_too: bool = False) -> RefreshClaims:
-    """The claims of a refresh token that holds at `now`. Raises RefreshTokenExpired, InvalidRefreshToken."""
+def check_refresh(
+    token: str, ring: JoseRing, policy: TokenPolicy, now: float, *, expired_too: bool = False
+) -> RefreshClaims:
+    """The claims of a refresh token that holds at `now`. Raises RefreshTokenExpired,
+    InvalidRefreshToken.
+    """
     try:
         claims = _decode(ring.payload(token), _refresh)
     except BadToken as error:

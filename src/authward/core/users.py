@@ -37,7 +37,8 @@ class User:
 class UserChange:
     """What happens to an account in one transaction.
 
-    `revoke` ends every session (but `keep_session`) and every access token of it; `supersede` makes clients fetch new rights.
+    `revoke` ends every session (but `keep_session`) and every access token of it; `supersede` makes
+    clients fetch new rights.
     """
 
     values: Mapping[str, Any] = field(default_factory=dict)
@@ -73,12 +74,20 @@ def check_last_admin(user: User, change: UserChange, enabled_admins: int) -> Non
     """Refuse to take away the last enabled admin. Raises LastAdmin."""
     if user.role != "admin" or user.disabled_at is not None or enabled_admins > 1:
         return
-    loses = change.delete or change.values.get("disabled_at") is not None or change.values.get("role", "admin") != "admin"
+    loses = (
+        change.delete
+        or change.values.get("disabled_at") is not None
+        or change.values.get("role", "admin") != "admin"
+    )
     if loses:
         raise LastAdmin("no other enabled admin")
 
 
-def check_may_edit(actor_role: str, actor_permissions: frozenset[str], target_permissions: frozenset[str]) -> None:
-    """A non-admin edits only users whose effective permissions are a subset of their own. Raises Forbidden."""
+def check_may_edit(
+    actor_role: str, actor_permissions: frozenset[str], target_permissions: frozenset[str]
+) -> None:
+    """A non-admin edits only users whose effective permissions are a subset of their own. Raises
+    Forbidden.
+    """
     if actor_role != "admin" and not target_permissions <= actor_permissions:
         raise Forbidden("the target holds permissions the actor lacks")
