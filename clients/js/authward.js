@@ -323,7 +323,7 @@ export function createClient({ baseUrl = "/" } = {}) {
     if (!used || answer.status !== 401 || !CURABLE.has(await codeOf(answer))) return answer;
     // Others may have renewed it while this request was under way.
     if (session?.token === used.token) await refresh();
-    if (!again || !session || session.sub !== used.sub || session.token === used.token) return answer;
+    if (!again || !session || session.sub !== used.sub) return answer;
     return fetch(signed(again, session));
   }
 

@@ -56,6 +56,13 @@ test("a wrong password is one error, and changes nothing", async () => {
   assert.deepEqual(auth.seen, []);
 });
 
+test("nothing of an earlier user stays with the next", async () => {
+  const { server, auth } = await signedIn();
+  server.once("/api/auth/login", () => ok({ accessToken: server.mint("ben", "s") }));
+  await auth.login("ben@example.com", "right");
+  assert.deepEqual(auth.user, { id: "ben", email: "ben@example.com", role: "user" });
+});
+
 test("a second factor is asked for without signing in, then signs in", async () => {
   const { server, tab, messages } = open();
   const auth = tab();
@@ -294,7 +301,7 @@ test("localhost against 127.0.0.1 is warned of", (context) => {
 // --- a refresh that fails ------------------------------------------------------------------------
 
 test("a refused refresh signs out, in every tab of that session", async () => {
-  const { server, auth, tab } = await signedIn();
+  const { server, auth, tab, messages } = await signedIn();
   const second = tab();
   await second.restore();
   server.live.clear();
@@ -305,6 +312,7 @@ test("a refused refresh signs out, in every tab of that session", async () => {
   assert.deepEqual([auth.state, auth.user, second.state, second.user], ["signed-out", null, "signed-out", null]);
   assert.deepEqual(auth.seen, ["signed-in ann", "signed-out"]);
   assert.deepEqual(second.seen, ["signed-in ann", "signed-out"]);
+  assert.deepEqual(Object.keys(messages.at(-1)), ["type", "sid"], "for the tabs of that session");
   const before = server.log.length;
   assert.equal((await auth.fetch(PROFILE)).status, 401);
   assert.equal(server.log.length, before + 1, "signed out: no refresh");
@@ -453,6 +461,8 @@ test("others are told only when the server has answered", async () => {
   gate.release();
   await left;
   assert.deepEqual(messages.at(-1), { type: "signed-out" });
+  assert.equal(await auth.restore(), "signed-out");
+  assert.equal(count(server, REFRESH), 1, "not with the CSRF token of the session that ended");
 });
 
 test("a sign-out that cannot reach the server forgets here, says so, and can be repeated", async () => {
@@ -500,7 +510,7 @@ test("two tabs refresh at once: both go on, one after the other", async () => {
 
 test("without locks a tab still orders its own sign-ins and refreshes", async () => {
   const { server, auth } = await signedIn({ locks: false });
-  await Promise.all([auth.refresh(), auth.login("ann@example.com", "right"), errorOf(auth.login("ann@example.com", "wrong"))]);
+  await Promise.all([errorOf(auth.login("ann@example.com", "wrong")), auth.refresh(), auth.login("ann@example.com", "right")]);
   assert.equal(server.mostAtOnce, 1);
   assert.equal(auth.state, "signed-in");
   assert.equal((await auth.fetch(PROFILE)).status, 200);
@@ -548,6 +558,52 @@ test("the same user signs in again elsewhere: this tab goes on, also with a refr
   gate.release();
   assert.equal((await call).status, 200);
   assert.deepEqual([auth.state, second.state], ["signed-in", "signed-in"]);
+});
+
+test("a refusal of the earlier session that lands late does not end the newer one, and its refresh is shared", async () => {
+  const { server, auth, tab } = await signedIn({ locks: false });
+  const second = tab();
+  server.once(REFRESH, refused(401, "invalid_refresh_token"));
+  const gate = server.hold(REFRESH);
+  const refreshed = auth.refresh();
+  await gate.arrived;
+  await second.login("ann@example.com", "right");
+  const newer = server.hold(REFRESH);
+  await quiet();
+  gate.release();
+  await newer.arrived;
+  const shared = auth.refresh();
+  newer.release();
+  assert.deepEqual(await Promise.all([refreshed, shared]), ["signed-in", "signed-in"]);
+  assert.equal(count(server, REFRESH), 2);
+  assert.deepEqual(auth.seen, ["signed-in ann"]);
+});
+
+test("a refresh that waited for another tab while this one was signed out is not sent", async () => {
+  const { server, auth } = await signedIn();
+  let done;
+  navigator.locks.request(`authward:${API}`, {}, () => new Promise((resolve) => (done = resolve)));
+  await quiet();
+  const refreshed = auth.refresh();
+  new globalThis.BroadcastChannel(`authward:${API}`).postMessage({ type: "signed-out" });
+  await quiet();
+  done();
+  assert.equal(await refreshed, "signed-out");
+  assert.equal(count(server, REFRESH), 0);
+});
+
+test("a refresh that lands after a sign-in is dropped, also where locks fail", async () => {
+  const { server, auth } = await signedIn();
+  navigator.locks.request = async () => {
+    throw new DOMException("denied", "SecurityError");
+  };
+  const gate = server.hold(REFRESH);
+  const refreshed = auth.refresh();
+  await gate.arrived;
+  await auth.login("ben@example.com", "right");
+  gate.release();
+  assert.equal(await refreshed, "signed-in");
+  assert.deepEqual(auth.seen, ["signed-in ann", "signed-in ben"]);
 });
 
 test("news of an older session's end does not end a newer one", async () => {
@@ -604,6 +660,7 @@ test("two users in two tabs: the earlier one is told at once, the later one goes
   await quiet();
   assert.deepEqual(auth.seen, ["signed-in ann", "signed-out"]);
   assert.deepEqual(second.seen, ["signed-in ben"]);
+  assert.equal(count(server, REFRESH), 1, "not with the CSRF token of the earlier session");
   assert.equal((await second.fetch(PROFILE)).status, 200);
   assert.equal(await auth.restore(), "signed-in");
   assert.equal(auth.user.id, "ben");
