@@ -240,11 +240,20 @@ class AuditLog(Protocol):
 class Store(Protocol):
     """All of it, over one database."""
 
-    users: UserStore
-    sessions: SessionStore
-    keys: KeyStore
-    changes: ChangeFeed
-    audit: AuditLog
+    @property
+    def users(self) -> UserStore: ...
+
+    @property
+    def sessions(self) -> SessionStore: ...
+
+    @property
+    def keys(self) -> KeyStore: ...
+
+    @property
+    def changes(self) -> ChangeFeed: ...
+
+    @property
+    def audit(self) -> AuditLog: ...
 
     async def open(self) -> None:
         """Connect and bring the schema up to date. Raises ConfigurationError if the database is out

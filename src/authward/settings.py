@@ -1,5 +1,6 @@
-"""Settings, frozen: from arguments, `AUTHWARD_*`, then `authward.toml`. What cannot be honoured
-stops start-up with the cure.
+"""Settings, frozen: from arguments, `AUTHWARD_*`, then `authward.toml`.
+
+What cannot be honoured stops start-up with the cure.
 """
 
 from __future__ import annotations
@@ -32,8 +33,9 @@ from authward.errors import ConfigurationError
 
 PREFIX = "AUTHWARD_"
 TOML = "authward.toml"
-_DURATION = re.compile(r"(\d+)(ms|s|m|h|d|w)")
-_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+MAX_TTL = 3650 * 86400
+_DURATION = re.compile(r"([0-9]{1,12})(ms|s|m|h|d|w)?")
+_UNITS = {None: 1, "ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _NETWORK_FILESYSTEMS = (
     "nfs",
     "nfs4",
@@ -53,8 +55,6 @@ def parse_duration(value: object) -> object:
         found = _DURATION.fullmatch(value.strip())
         if found:
             return int(found[1]) * _UNITS[found[2]]
-        if value.strip().isdigit():
-            return int(value)
         raise ValueError(f"'{value}' is not a duration. Write it like '15m', '7d' or '30s'")
     return value
 
@@ -65,7 +65,7 @@ def _split(value: object) -> object:
     return value
 
 
-Duration = Annotated[float, BeforeValidator(parse_duration)]
+Duration = Annotated[float, BeforeValidator(parse_duration), Field(allow_inf_nan=False)]
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 
 
@@ -91,9 +91,9 @@ class Settings(BaseSettings):
     hosts: Names = ()
     csrf: Literal["standard", "strict"] = "standard"
     access_ttl: Duration = Field(default=900, ge=1)
-    refresh_ttl: Duration = Field(default=7 * 86400, ge=60)
+    refresh_ttl: Duration = Field(default=7 * 86400, ge=60, le=MAX_TTL)
     refresh_grace: Duration = Field(default=10, ge=0, le=300)
-    session_ttl: Duration = Field(default=30 * 86400, ge=60)
+    session_ttl: Duration = Field(default=30 * 86400, ge=60, le=MAX_TTL)
     issuer: str = Field(default="authward", min_length=1, max_length=200)
     audience: str = Field(default="authward", min_length=1, max_length=200)
     token_email: bool = True
@@ -116,6 +116,8 @@ class Settings(BaseSettings):
             super().__init__(**values)
         except ValidationError as error:
             raise ConfigurationError(_explain(error)) from None
+        except (ValueError, OSError) as error:
+            raise ConfigurationError(f"{TOML}: cannot be read: {error}") from None
 
     @classmethod
     def settings_customise_sources(
@@ -155,6 +157,12 @@ class Settings(BaseSettings):
             raise ConfigurationError(
                 f"database_url: scheme '{scheme}' is not known. "
                 "Use sqlite:///authward.db or postgresql://user@host/name"
+            )
+        # Two slashes would name a host, and the file after them would be silently another.
+        if scheme == "sqlite" and not value.startswith("sqlite:///"):
+            name = value.removeprefix("sqlite:").lstrip("/") or "authward.db"
+            raise ConfigurationError(
+                f"database_url: '{value}' names no file. Did you mean 'sqlite:///{name}'?"
             )
         return value
 
@@ -207,7 +215,8 @@ class Settings(BaseSettings):
         """The SQLite file, absolute; None for PostgreSQL."""
         if not self.database_url.startswith("sqlite:"):
             return None
-        return Path(urlsplit(self.database_url).path.removeprefix("/") or "authward.db").absolute()
+        name = self.database_url.removeprefix("sqlite:///").partition("?")[0]
+        return Path(name or "authward.db").absolute()
 
 
 def _refuse_unknown_variables(environment: Mapping[str, str], fields: Mapping[str, object]) -> None:

@@ -13,6 +13,7 @@ from typing import Literal
 
 from joserfc import jws
 from joserfc.errors import JoseError
+from joserfc.jwa import EdDSAAlgorithm
 from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 from joserfc.util import urlsafe_b64decode
 
@@ -29,6 +30,26 @@ _KINDS: Mapping[Algorithm, type[OctKey] | type[OKPKey] | type[ECKey] | type[RSAK
 }
 
 
+class _EdDSA(EdDSAAlgorithm):
+    """`EdDSA` without the warning that RFC 9864 renamed it: the older verifiers of others know no
+    other name, and `check_key` holds ours to Ed25519.
+    """
+
+    security_warning = None
+
+
+class _Registry(jws.JWSRegistry):
+    """Our four algorithms and no other, `none` least of all."""
+
+    algorithms = {  # noqa: RUF012  (typed in joserfc)
+        **{name: jws.JWSRegistry.algorithms[name] for name in ("HS256", "ES256", "RS256")},
+        "EdDSA": _EdDSA(),
+    }
+
+
+_REGISTRIES: Mapping[Algorithm, _Registry] = {name: _Registry(algorithms=[name]) for name in _KINDS}
+
+
 class BadToken(ValueError):
     """A token that is not ours. The text is a reason for the log and holds no part of the token."""
 
@@ -36,24 +57,24 @@ class BadToken(ValueError):
 class JoseKey:
     """A key parsed once, bound to one algorithm and one `typ`."""
 
-    __slots__ = ("_algorithms", "_jwk", "_protected", "header", "key", "kid")
+    __slots__ = ("_jwk", "_protected", "_registry", "header", "key", "kid")
 
     def __init__(self, key: Key, typ: Typ) -> None:
         self.key = key
         self.kid = key.kid
-        self._algorithms = (key.algorithm,)
+        self._registry = _REGISTRIES[key.algorithm]
         self._protected = {"alg": key.algorithm, "typ": typ, "kid": key.kid}
         self._jwk = _KINDS[key.algorithm].import_key(key.material)
         self.header = self.mint(b"{}").partition(".")[0]
 
     def mint(self, payload: bytes) -> str:
         """Sign `payload` as compact JWS. HS256 output is a function of key and payload alone."""
-        return jws.serialize_compact(self._protected, payload, self._jwk, self._algorithms)
+        return jws.serialize_compact(self._protected, payload, self._jwk, registry=self._registry)
 
     def verified(self, token: str) -> bytes:
         """The payload of `token`. Raises BadToken if the signature is not this key's."""
         try:
-            return jws.deserialize_compact(token, self._jwk, self._algorithms).payload
+            return jws.deserialize_compact(token, self._jwk, registry=self._registry).payload
         except (JoseError, ValueError) as error:
             raise BadToken(f"signature: {type(error).__name__}") from None
 

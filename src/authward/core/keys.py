@@ -6,20 +6,23 @@ of its own, so no secret serves two purposes.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Literal, cast
+from itertools import pairwise
+from typing import Literal
 
-from cryptography.exceptions import InvalidTag
+from cryptography import x509
+from cryptography.exceptions import InvalidTag, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from cryptography.hazmat.primitives.serialization import load_der_private_key
+from cryptography.hazmat.primitives.serialization import load_der_private_key, load_der_public_key
 
+from authward.core.text import storable
 from authward.errors import ConfigurationError
 
 Ring = Literal["access", "refresh", "csrf"]
@@ -28,10 +31,23 @@ Algorithm = Literal["HS256", "EdDSA", "ES256", "RS256"]
 
 RINGS: tuple[Ring, ...] = ("access", "refresh", "csrf")
 HMAC_KEY_BYTES = 32
-RSA_MIN_BITS = 2048
+RSA_BITS = (2048, 4096)
 NONCE_BYTES = 12
 _KID = re.compile(r"[A-Za-z0-9_-]{8,64}")
-_WELL_KNOWN = ("secret", "changeme", "change-me", "your-secret", "your_jwt_secret", "default")
+_HEX = re.compile(r"[0-9a-fA-F]+")
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]+={0,2}")
+_SAMPLE_WORDS = re.compile(
+    "secret|change|password|default|example|authward|replace|production|insecure|random|string"
+    "|please|super|token|access|refresh|your|this|with|test|long|here|must|auth|jwt|csrf|key|dev"
+    "|me|in|my"
+)
+# What people paste where a shared secret belongs; their text forms begin like this.
+_PUBLIC_MARKS = (b"-----BEGIN ", b"---- BEGIN ", b"ssh-", b"ecdsa-sha2-", b"sk-ssh-", b"sk-ecdsa-")
+_PRIVATE = {
+    "EdDSA": Ed25519PrivateKey,
+    "ES256": EllipticCurvePrivateKey,
+    "RS256": RSAPrivateKey,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +75,39 @@ def check_key(key: Key) -> None:
             raise ConfigurationError(
                 f"key {key.kid}: an HS256 key needs at least {HMAC_KEY_BYTES} bytes"
             )
+        if _is_known_to_others(key.material):
+            raise ConfigurationError(
+                f"key {key.kid}: a public key or certificate is no secret. Use random bytes"
+            )
         return
     if key.ring != "access":
         raise ConfigurationError(f"key {key.kid}: the {key.ring} ring takes HS256 keys only")
     try:
         private = load_der_private_key(key.material, password=None)
-    except ValueError as error:
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise ConfigurationError(f"key {key.kid}: not a PKCS #8 private key") from error
-    if key.algorithm == "RS256" and cast(RSAPrivateKey, private).key_size < RSA_MIN_BITS:
-        raise ConfigurationError(f"key {key.kid}: an RSA key needs at least {RSA_MIN_BITS} bits")
+    # One algorithm for each key, and that one must be able to use it (RFC 8725 section 3.1).
+    if not isinstance(private, _PRIVATE[key.algorithm]):
+        raise ConfigurationError(f"key {key.kid}: not a key for {key.algorithm}")
+    if isinstance(private, EllipticCurvePrivateKey) and not isinstance(private.curve, SECP256R1):
+        raise ConfigurationError(f"key {key.kid}: ES256 needs a key on P-256")
+    if isinstance(private, RSAPrivateKey) and not RSA_BITS[0] <= private.key_size <= RSA_BITS[1]:
+        raise ConfigurationError(
+            f"key {key.kid}: an RSA key needs {RSA_BITS[0]} to {RSA_BITS[1]} bits"
+        )
+
+
+def _is_known_to_others(material: bytes) -> bool:
+    """Whether an HMAC secret is really a public key, as in the confusion of HS256 with RS256."""
+    if any(mark in material for mark in _PUBLIC_MARKS) or b'"kty"' in material:
+        return True
+    for load in (load_der_public_key, x509.load_der_x509_certificate):
+        try:
+            load(material)
+        except (ValueError, UnsupportedAlgorithm):
+            continue
+        return True
+    return False
 
 
 def check_ring(keys: Iterable[Key]) -> None:
@@ -89,8 +129,8 @@ def check_ring(keys: Iterable[Key]) -> None:
 class MasterSecret:
     """The one secret outside the database. It seals the key ring: HKDF-SHA256 to AES-256-GCM.
 
-    `text` holds at least 32 bytes once decoded from hexadecimal or base64 (else its UTF-8 bytes
-    count). Raises ConfigurationError for a short, repetitive or well-known value.
+    `text` stands for at least 32 bytes: two hexadecimal digits count as one byte, four characters
+    of base64 as three, anything else as its UTF-8 bytes. Raises ConfigurationError for a short, repetitive or well-known value.
     """
 
     __slots__ = ("_aead",)
@@ -100,11 +140,11 @@ class MasterSecret:
         cure = "Make one with: openssl rand -base64 32"
         if not text:
             raise ConfigurationError(f"secret: empty. {cure}")
-        if len(_secret_bytes(text)) < 32:
+        if not storable(text):
+            raise ConfigurationError(f"secret: not text. {cure}")
+        if _strength(text) < 32:
             raise ConfigurationError(f"secret: shorter than 32 random bytes. {cure}")
-        if len(set(text)) < 12 or any(
-            text.lower().count(word) * len(word) * 2 >= len(text) for word in _WELL_KNOWN
-        ):
+        if _guessable(text):
             raise ConfigurationError(f"secret: a default or guessable value. {cure}")
         derived = HKDF(SHA256(), length=32, salt=None, info=b"authward key ring v1").derive(
             text.encode()
@@ -147,13 +187,24 @@ def _bound(*facts: str) -> bytes:
     return "\0".join(facts).encode()
 
 
-def _secret_bytes(text: str) -> bytes:
-    try:
-        return bytes.fromhex(text)
-    except ValueError:
-        pass
-    try:
-        padded = text.replace("-", "+").replace("_", "/")
-        return base64.b64decode(padded + "=" * (-len(padded) % 4), validate=True)
-    except (binascii.Error, ValueError):
-        return text.encode()
+def _strength(text: str) -> int:
+    """How many random bytes `text` can stand for."""
+    if _HEX.fullmatch(text):
+        return len(text) // 2
+    if _BASE64.fullmatch(text):
+        return len(text.rstrip("=")) * 6 // 8
+    return len(text.encode())
+
+
+def _guessable(text: str) -> bool:
+    """Few different characters, mostly words of sample files, one block repeated, or a row of
+    neighbours like `abcdef`.
+    """
+    left = _SAMPLE_WORDS.sub("", text.lower())
+    rows = sum(abs(ord(after) - ord(before)) == 1 for before, after in pairwise(text))
+    return (
+        len(set(text)) < 12
+        or len(left) * 2 < len(text)
+        or rows * 2 > len(text)
+        or any(text[step:] == text[:-step] for step in range(1, len(text) // 2 + 1))
+    )

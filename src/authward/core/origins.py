@@ -10,7 +10,7 @@ from authward.errors import ConfigurationError
 _ORIGIN = re.compile(
     r"(https?)://([a-z0-9.-]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?", re.ASCII | re.IGNORECASE
 )
-_DEFAULT_PORT = {"http": "80", "https": "443"}
+_DEFAULT_PORT = {"http": 80, "https": 443}
 
 
 def parse_origin(text: str) -> str | None:
@@ -22,12 +22,11 @@ def parse_origin(text: str) -> str | None:
     found = _ORIGIN.fullmatch(text)
     if found is None:
         return None
-    scheme, host, port = found[1].lower(), found[2].lower(), found[3]
-    if port is None or port == _DEFAULT_PORT[scheme]:
-        return f"{scheme}://{host}"
-    if not 0 < int(port) < 65536:
+    scheme, host = found[1].lower(), found[2].lower()
+    port = int(found[3] or _DEFAULT_PORT[scheme])
+    if not 0 < port < 65536:
         return None
-    return f"{scheme}://{host}:{int(port)}"
+    return f"{scheme}://{host}" if port == _DEFAULT_PORT[scheme] else f"{scheme}://{host}:{port}"
 
 
 def configured_origin(text: str, setting: str) -> str:
@@ -43,8 +42,7 @@ def configured_origin(text: str, setting: str) -> str:
         raise ConfigurationError(
             f"{setting}: 'null' is what sandboxed attackers send. List real origins"
         )
-    parts = urlsplit(text)
-    guess = parse_origin(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}")
+    guess = _origin_in(text)
     if guess is not None:
         raise ConfigurationError(
             f"{setting}: '{text}' has more than an origin. Did you mean '{guess}'?"
@@ -52,3 +50,12 @@ def configured_origin(text: str, setting: str) -> str:
     guess = parse_origin(f"https://{text}")
     hint = f"Did you mean '{guess}'?" if guess else "Write it like 'https://app.example.com'"
     raise ConfigurationError(f"{setting}: '{text}' is not an origin. {hint}")
+
+
+def _origin_in(text: str) -> str | None:
+    """The origin of a longer URL."""
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return None
+    return parse_origin(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}")

@@ -7,10 +7,11 @@ truncation.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import bcrypt
-from argon2 import PasswordHasher, extract_parameters
+from argon2 import Parameters, PasswordHasher, extract_parameters
 from argon2.exceptions import InvalidHashError, VerificationError
 from argon2.low_level import ARGON2_VERSION, Type, hash_secret
 
@@ -19,7 +20,11 @@ from authward.errors import ConfigurationError, Detail, ValidationError
 MAX_LENGTH = 256
 SALT_BYTES = 16
 BCRYPT_MAX_BYTES = 72
-_BCRYPT = ("$2a$", "$2b$", "$2y$")
+# A cost above 17 (some 10 s) in an imported hash would only block the lane; so would gigabytes.
+_BCRYPT = re.compile(r"\$2[aby]\$(?:0[4-9]|1[0-7])\$[./A-Za-z0-9]{53}")
+_MAX_MEMORY_COST = 1 << 20
+_MAX_TIME_COST = 64
+_MAX_LANES = 16
 # OWASP Password Storage Cheat Sheet: rungs of equal strength, memory in KiB -> least time cost.
 _RUNGS = ((47104, 1), (19456, 2), (12288, 3), (9216, 4), (7168, 5))
 
@@ -84,40 +89,47 @@ def hash_password(password: str, salt: bytes, parameters: HashParameters) -> str
 
 def verify_password(hashed: str, password: str, parameters: HashParameters) -> Verdict:
     """Check `password` against an argon2id or bcrypt hash. An unreadable hash matches nothing."""
-    if hashed.startswith(_BCRYPT):
-        return Verdict(_verify_bcrypt(hashed, password), outdated=True)
-    try:
-        PasswordHasher().verify(hashed, password)
-    except (VerificationError, InvalidHashError):
+    # A lone surrogate is in no password that was ever set; it must cost what a wrong one costs.
+    raw = password.encode("utf-8", "surrogatepass")
+    if hashed.startswith("$2"):
+        return Verdict(_verify_bcrypt(hashed, raw), outdated=True)
+    found = _argon2id(hashed)
+    if found is None:
         return Verdict(False)
-    found = extract_parameters(hashed)
-    wanted = (parameters.memory_cost, parameters.time_cost, parameters.parallelism)
-    return Verdict(True, outdated=(found.memory_cost, found.time_cost, found.parallelism) != wanted)
+    try:
+        PasswordHasher().verify(hashed, raw)
+    except (VerificationError, ValueError):
+        return Verdict(False)
+    wanted = (ARGON2_VERSION, parameters.memory_cost, parameters.time_cost, parameters.parallelism)
+    present = (found.version, found.memory_cost, found.time_cost, found.parallelism)
+    return Verdict(True, outdated=present != wanted)
 
 
 def known_scheme(hashed: str) -> bool:
     """Whether `verify_password` can ever accept this hash: argon2id in PHC form, or bcrypt 2a, 2b,
-    2y.
+    2y, at a cost a server can bear.
     """
-    if hashed.startswith(_BCRYPT):
-        return len(hashed) == 60 and _verify_shape(hashed)
+    return _BCRYPT.fullmatch(hashed) is not None or _argon2id(hashed) is not None
+
+
+def _argon2id(hashed: str) -> Parameters | None:
     try:
-        return extract_parameters(hashed).type is Type.ID
+        found = extract_parameters(hashed)
     except InvalidHashError:
-        return False
+        return None
+    bearable = (
+        found.memory_cost <= _MAX_MEMORY_COST
+        and found.time_cost <= _MAX_TIME_COST
+        and found.parallelism <= _MAX_LANES
+    )
+    return found if found.type is Type.ID and bearable else None
 
 
-def _verify_bcrypt(hashed: str, password: str) -> bool:
-    raw = password.encode()
+def _verify_bcrypt(hashed: str, raw: bytes) -> bool:
     # bcrypt reads 72 bytes and stops: longer passwords that share them would all match.
-    if len(raw) > BCRYPT_MAX_BYTES:
+    if len(raw) > BCRYPT_MAX_BYTES or not _BCRYPT.fullmatch(hashed):
         return False
     try:
         return bcrypt.checkpw(raw, hashed.encode())
     except ValueError:
         return False
-
-
-def _verify_shape(hashed: str) -> bool:
-    cost = hashed[4:6]
-    return cost.isdigit() and 4 <= int(cost) <= 17 and hashed[6] == "$"

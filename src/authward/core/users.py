@@ -57,6 +57,8 @@ def canonical_email(address: str) -> str:
 
     Decided here and never by SQL, whose `lower()` differs between databases. Raises BadEmail.
     """
+    if len(address) > MAX_EMAIL:
+        raise BadEmail("The address is too long.")
     # Imported late: the first use alone pays for it.
     from email_validator import EmailNotValidError, validate_email
 
@@ -64,8 +66,6 @@ def canonical_email(address: str) -> str:
         parsed = validate_email(address, check_deliverability=False, test_environment=True)
     except EmailNotValidError as error:
         raise BadEmail(str(error)) from None
-    if len(address) > MAX_EMAIL or parsed.ascii_domain is None:
-        raise BadEmail("The address is too long.")
     local = unicodedata.normalize("NFKC", parsed.local_part).casefold()
     return f"{unicodedata.normalize('NFKC', local)}@{parsed.ascii_domain.lower()}"
 

@@ -1,0 +1,144 @@
+"""What a route is, and how one request travels through it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar, cast
+
+from pydantic import BaseModel
+from starlette.types import Receive, Scope, Send
+
+from authward.core.audit import Client
+from authward.core.clients import client_of
+from authward.core.cookies import CookieNames
+from authward.core.envelope import JSON, Header, success
+from authward.core.principal import Principal
+from authward.errors import MethodNotAllowed, Refusal
+from authward.http.parse import read_json, read_query
+from authward.middleware.answers import send_answer, send_refusal
+from authward.services import Services
+
+B = TypeVar("B", bound=BaseModel)
+Who = Literal["anyone", "cookie", "user"]
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """How this server is reached: cookie names and flags, the origins that may use cookie routes, the CSRF mode."""
+
+    cookies: CookieNames
+    trusted_origins: Callable[[Scope], frozenset[str]]
+    csrf_strict: bool
+    detailed_health: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a handler says."""
+
+    data: Any
+    message: str
+    status: int = 200
+    headers: tuple[Header, ...] = ()
+
+
+@dataclass(slots=True)
+class Call:
+    """One request as handlers see it."""
+
+    scope: Scope
+    client: Client
+    services: Services
+    site: Site
+    _body: BaseModel | None = None
+    _query: BaseModel | None = None
+    _principal: Principal | None = None
+
+    @property
+    def principal(self) -> Principal:
+        """The caller; there on every route that is not for anyone."""
+        return cast(Principal, self._principal)
+
+    def body(self, model: type[B]) -> B:
+        return cast(B, self._body)
+
+    def query(self, model: type[B]) -> B:
+        return cast(B, self._query)
+
+    def path(self, name: str) -> str:
+        """A path parameter."""
+        return str(self.scope["path_params"][name])
+
+
+Handler = Callable[[Call], Awaitable[Answer]]
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One row of the URL table. `who` says who may call; `permission` what they need beside a token."""
+
+    method: str
+    path: str
+    handler: Handler
+    who: Who
+    summary: str
+    data: type[BaseModel] | None = None
+    body: type[BaseModel] | None = None
+    query: type[BaseModel] | None = None
+    permission: str | None = None
+    status: int = 200
+    errors: tuple[type[Refusal], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """The endpoints of one path, as an ASGI app. `services` is asked at each request: they exist once started."""
+
+    endpoints: Mapping[str, Endpoint]
+    services: Callable[[], Services]
+    site: Site
+    allow: bytes = field(init=False)
+
+    def __post_init__(self) -> None:
+        methods = [*self.endpoints, *(["HEAD"] if "GET" in self.endpoints else []), "OPTIONS"]
+        object.__setattr__(self, "allow", ", ".join(methods).encode())
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        services = self.services()
+        method = scope["method"]
+        endpoint = self.endpoints.get("GET" if method == "HEAD" else method)
+        if endpoint is None:
+            return await self._other_method(scope, send, services)
+        try:
+            answer = await _run(endpoint, scope, receive, services, self.site)
+        except Refusal as refusal:
+            return await send_refusal(scope, send, refusal, services.clock.now())
+        await send_answer(
+            send,
+            answer.status,
+            [(b"content-type", JSON), (b"cache-control", b"no-store"), *answer.headers],
+            success(answer.status, answer.data, answer.message),
+        )
+
+    async def _other_method(self, scope: Scope, send: Send, services: Services) -> None:
+        allow = [(b"allow", self.allow)]
+        if scope["method"] == "OPTIONS":
+            return await send_answer(send, 204, allow, b"")
+        await send_refusal(scope, send, MethodNotAllowed(), services.clock.now(), allow)
+
+
+async def _run(
+    endpoint: Endpoint, scope: Scope, receive: Receive, services: Services, site: Site
+) -> Answer:
+    call = Call(scope, client_of(scope.get("client"), scope["headers"]), services, site)
+    if endpoint.who == "user":
+        needed = () if endpoint.permission is None else (endpoint.permission,)
+        call._principal = services.access.admit(
+            scope["headers"], lambda: call.client, permissions=needed
+        )
+    if endpoint.query is not None:
+        call._query = read_query(scope, endpoint.query)
+    if endpoint.body is not None:
+        call._body = await read_json(scope, receive, endpoint.body)
+    return await endpoint.handler(call)

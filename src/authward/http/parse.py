@@ -1,0 +1,117 @@
+"""Reading requests: JSON bodies and queries, bounded and typed."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, TypeVar
+from urllib.parse import parse_qsl
+
+from pydantic import BaseModel, ValidationError
+from starlette.types import Receive, Scope
+
+from authward import errors
+from authward.errors import Detail, MalformedRequest, PayloadTooLarge, UnsupportedMediaType
+
+MAX_BODY = 1 << 20
+MAX_QUERY_FIELDS = 64
+M = TypeVar("M", bound=BaseModel)
+
+
+async def read_json(scope: Scope, receive: Receive, model: type[M]) -> M:
+    """The body as `model`.
+
+    Raises UnsupportedMediaType, PayloadTooLarge, MalformedRequest, ValidationError.
+    """
+    # Forms and text/plain can be posted from any page without a preflight; JSON cannot.
+    if not _is_json(_header(scope, b"content-type")):
+        raise UnsupportedMediaType("content type is not JSON")
+    body = await _read(scope, receive)
+    try:
+        value = json.loads(
+            body.decode("utf-8"), object_pairs_hook=_no_duplicates, parse_constant=_no_constants
+        )
+    except (ValueError, RecursionError) as error:
+        raise MalformedRequest(
+            f"JSON: {type(error).__name__}", text="The body is not valid JSON"
+        ) from None
+    return _validated(model, value)
+
+
+def read_query(scope: Scope, model: type[M]) -> M:
+    """The query as `model`. Raises ValidationError, MalformedRequest."""
+    try:
+        pairs = parse_qsl(
+            scope["query_string"].decode("latin-1"),
+            keep_blank_values=True,
+            max_num_fields=MAX_QUERY_FIELDS,
+        )
+    except ValueError:
+        raise MalformedRequest("query", text="The query has too many fields") from None
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        raise MalformedRequest("query repeated", text="A query field was given more than once")
+    return _validated(model, values)
+
+
+def _validated(model: type[M], value: Any) -> M:
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        raise errors.ValidationError(details=details_of(error)) from None
+
+
+def details_of(error: ValidationError) -> list[Detail]:
+    """What pydantic found wrong, without the values it found."""
+    return [
+        Detail(
+            ".".join(str(part) for part in problem["loc"])[:200],
+            problem["type"],
+            problem["msg"].removeprefix("Value error, "),
+        )
+        for problem in error.errors(include_url=False, include_context=False, include_input=False)
+    ][:50]
+
+
+async def _read(scope: Scope, receive: Receive) -> bytes:
+    declared = _header(scope, b"content-length")
+    if declared.isdigit() and int(declared[:20]) > MAX_BODY:
+        raise PayloadTooLarge("declared too large")
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise MalformedRequest("client went away")
+        chunk: bytes = message.get("body", b"")
+        size += len(chunk)
+        if size > MAX_BODY:
+            raise PayloadTooLarge("body too large")
+        chunks.append(chunk)
+        if not message.get("more_body", False):
+            return b"".join(chunks)
+
+
+def _header(scope: Scope, name: bytes) -> bytes:
+    return next((value for key, value in scope["headers"] if key == name), b"")
+
+
+def _is_json(content_type: bytes) -> bool:
+    kind, _, parameters = content_type.lower().partition(b";")
+    kind = kind.strip()
+    if kind != b"application/json" and not (
+        kind.startswith(b"application/") and kind.endswith(b"+json")
+    ):
+        return False
+    charset = parameters.strip().replace(b'"', b"")
+    return not charset.startswith(b"charset=") or charset in (b"charset=utf-8", b"charset=utf8")
+
+
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("duplicate key")
+    return found
+
+
+def _no_constants(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")

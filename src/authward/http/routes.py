@@ -1,0 +1,86 @@
+"""The whole URL table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from starlette.routing import Route
+
+from authward import errors as e
+from authward.http import accounts, health, passwords, sessions, users
+from authward.http.endpoint import Endpoint, Resource, Site
+from authward.services import Services
+
+_COOKIE = (e.InvalidToken, e.CsrfFailed, e.OriginNotAllowed)
+
+ENDPOINTS: tuple[Endpoint, ...] = (
+    Endpoint(
+        "POST", "/api/auth/register", accounts.register, "anyone", "Register and sign in",
+        body=accounts.RegisterBody, data=accounts.SignedInData, status=201,
+        errors=(e.UserExists, e.Overloaded),
+    ),
+    Endpoint(
+        "POST", "/api/auth/login", accounts.login, "anyone", "Sign in",
+        body=accounts.LoginBody, data=accounts.SignedInData, errors=(e.InvalidCredentials, e.Overloaded),
+    ),
+    Endpoint(
+        "POST", "/api/auth/refresh-token", sessions.refresh_token, "cookie", "A new access token for the session",
+        data=sessions.RefreshedData,
+        errors=(*_COOKIE, e.MissingRefreshToken, e.RefreshTokenExpired, e.InvalidRefreshToken, e.RefreshTokenReused),
+    ),
+    Endpoint("POST", "/api/auth/logout", sessions.logout, "cookie", "Sign out", errors=_COOKIE),
+    Endpoint("POST", "/api/auth/logout-all", sessions.logout_all, "user", "Sign out everywhere"),
+    Endpoint("GET", "/api/auth/csrf-token", sessions.csrf_token, "anyone", "The CSRF token", data=sessions.CsrfData),
+    Endpoint("GET", "/api/auth/sessions", sessions.list_sessions, "user", "One's own sessions", data=sessions.SessionsData),
+    Endpoint(
+        "DELETE", "/api/auth/sessions/{id}", sessions.delete_session, "user", "End one of one's own sessions",
+        errors=(e.NotFound,),
+    ),
+    Endpoint(
+        "POST", "/api/auth/change-password", passwords.change_password, "user", "Change one's password",
+        body=passwords.ChangePasswordBody, errors=(e.InvalidCredentials, e.NotFound, e.Overloaded),
+    ),
+    Endpoint("GET", "/api/public-data", accounts.public_data, "anyone", "Something for everyone", data=accounts.PublicData),
+    Endpoint("GET", "/api/profile", accounts.get_profile, "user", "One's own account", data=accounts.ProfileData, errors=(e.NotFound,)),
+    Endpoint(
+        "PATCH", "/api/profile", accounts.patch_profile, "user", "Change one's name",
+        body=accounts.ProfileBody, data=accounts.ProfileData, errors=(e.NotFound,),
+    ),
+    Endpoint(
+        "GET", "/api/users", users.list_users, "user", "A page of accounts", permission="list:users",
+        query=users.UsersQuery, data=users.UsersData,
+    ),
+    Endpoint(
+        "GET", "/api/users/{id}", users.get_user, "user", "An account", permission="read:users",
+        data=users.ManagedUserData, errors=(e.NotFound,),
+    ),
+    Endpoint(
+        "PUT", "/api/users/{id}", users.put_user, "user", "Change an account", permission="update:users",
+        body=users.UserBody, data=users.ManagedUserData, errors=(e.NotFound, e.LastAdmin, e.UserExists),
+    ),
+    Endpoint(
+        "DELETE", "/api/users/{id}", users.delete_user, "user", "Delete an account", permission="delete:users",
+        errors=(e.NotFound, e.LastAdmin),
+    ),
+    Endpoint(
+        "PUT", "/api/users/{id}/role", users.put_role, "user", "Give an account a role", permission="assign:roles",
+        body=users.RoleBody, data=users.ManagedUserData, errors=(e.NotFound, e.LastAdmin),
+    ),
+    Endpoint("GET", "/healthz", health.healthz, "anyone", "Is the process alive", data=health.HealthData),
+    Endpoint("GET", "/readyz", health.readyz, "anyone", "Can it serve", data=health.ReadyData),
+)  # fmt: skip
+
+
+def routes(
+    services: Callable[[], Services], site: Site, endpoints: Sequence[Endpoint] = ENDPOINTS
+) -> list[Route]:
+    """The table as Starlette routes, one a path."""
+    paths = dict.fromkeys(endpoint.path for endpoint in endpoints)
+    return [
+        Route(
+            path,
+            Resource({one.method: one for one in endpoints if one.path == path}, services, site),
+            name=f"authward:{path}",
+        )
+        for path in paths
+    ]

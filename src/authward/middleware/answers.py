@@ -1,0 +1,33 @@
+"""Sending whole answers over ASGI."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from starlette.types import Scope, Send
+
+from authward.core.envelope import Header, failure, failure_headers, wants_problem
+from authward.errors import Refusal
+
+
+async def send_answer(send: Send, status: int, headers: Iterable[Header], body: bytes) -> None:
+    """One complete response."""
+    await send(
+        {
+            "type": "http.response.start",
+            "status": status,
+            "headers": [*headers, (b"content-length", str(len(body)).encode())],
+        }
+    )
+    await send({"type": "http.response.body", "body": body})
+
+
+async def send_refusal(
+    scope: Scope, send: Send, refusal: Refusal, now: float, extra: Iterable[Header] = ()
+) -> None:
+    """A refusal in the form the client asked for. `now` in seconds."""
+    problem = wants_problem(scope["headers"])
+    body = failure(refusal, scope["path"], int(now * 1000), problem=problem)
+    await send_answer(
+        send, refusal.status, [*failure_headers(refusal, problem=problem), *extra], body
+    )

@@ -1,0 +1,139 @@
+"""All protections in one ASGI app with one `send` wrapper.
+
+| order | decision | refused with |
+| --- | --- | --- |
+| 1 | Host is one of ours | 400 `malformed_request` |
+| 2 | CORS preflight | answered with 204 |
+| 3 | Origin may make unsafe requests, or open a WebSocket | 403 `origin_not_allowed` |
+| 4 | the app; its exceptions become envelopes | as raised, else 500 `internal_error` |
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Container
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from authward.core.cors import SAFE_METHODS, VARY, CorsPolicy, Header
+from authward.core.hosts import host_allowed
+from authward.core.origins import parse_origin
+from authward.core.text import printable
+from authward.errors import InternalError, MalformedRequest, OriginNotAllowed, Refusal
+from authward.middleware.answers import send_answer, send_refusal
+from authward.ports import Clock
+
+log = logging.getLogger("authward")
+
+OwnOrigins = Callable[[Scope], Container[str]]
+
+
+class Shield:
+    """Protects `app`. `own_origins` are those this server itself is reached at; `hosts` None lets any well-formed Host in.
+
+    `before` runs ahead of the first request of a process, where no lifespan ran it.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        cors: CorsPolicy,
+        hosts: Container[str] | None,
+        own_origins: OwnOrigins,
+        clock: Clock,
+        before: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._app = app
+        self._cors = cors
+        self._hosts = hosts
+        self._own_origins = own_origins
+        self._clock = clock
+        self._before = before
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._http(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await self._websocket(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        origin, hosts = _origin_and_hosts(scope)
+        added: tuple[Header, ...] = (
+            (VARY,) if origin is None else (VARY, *self._cors.actual(origin))
+        )
+        started = False
+
+        async def answer(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                message = {**message, "headers": [*message.get("headers", ()), *added]}
+            await send(message)
+
+        try:
+            self._check_host(hosts)
+            if origin is not None:
+                if scope["method"] == "OPTIONS" and _is_preflight(scope):
+                    return await send_answer(send, 204, (VARY, *self._cors.preflight(origin)), b"")
+                if scope["method"] not in SAFE_METHODS:
+                    self._check_origin(scope, origin)
+            await self._before()
+            await self._app(scope, receive, answer)
+        except Refusal as refusal:
+            if started:
+                raise
+            await send_refusal(scope, answer, refusal, self._clock.now())
+        except Exception:
+            if started:
+                raise
+            log.exception("%s %s failed", scope["method"], printable(scope["path"], 512))
+            await send_refusal(scope, answer, InternalError(), self._clock.now())
+
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        origin, hosts = _origin_and_hosts(scope)
+        try:
+            self._check_host(hosts)
+            # Browsers send cookies and let any page connect: Origin is all that tells a foreign page (CSWSH).
+            if origin is not None:
+                self._check_origin(scope, origin)
+            await self._before()
+        except Refusal:
+            await receive()
+            return await send({"type": "websocket.close", "code": 1008})
+        await self._app(scope, receive, send)
+
+    def _check_host(self, hosts: list[bytes]) -> None:
+        if len(hosts) != 1 or not host_allowed(hosts[0].decode("latin-1"), self._hosts):
+            seen = (
+                printable(hosts[0].decode("latin-1"), 100)
+                if len(hosts) == 1
+                else f"{len(hosts)} Host headers"
+            )
+            raise MalformedRequest(
+                f"host {seen}",
+                text="This Host is not served here. In development use localhost; "
+                "otherwise set AUTHWARD_ENV=production and AUTHWARD_PUBLIC_URL or AUTHWARD_HOSTS",
+            )
+
+    def _check_origin(self, scope: Scope, origin: str) -> None:
+        if not self._cors.allows(origin) and parse_origin(origin) not in self._own_origins(scope):
+            raise OriginNotAllowed(f"origin {printable(origin, 100)}")
+
+
+def _origin_and_hosts(scope: Scope) -> tuple[str | None, list[bytes]]:
+    origin: bytes | None = None
+    hosts: list[bytes] = []
+    for name, value in scope["headers"]:
+        if name == b"origin":
+            # Two Origins are no origin at all.
+            origin = value if origin is None else b"null"
+        elif name == b"host":
+            hosts.append(value)
+    return (None if origin is None else origin.decode("latin-1")), hosts
+
+
+def _is_preflight(scope: Scope) -> bool:
+    return any(name == b"access-control-request-method" for name, _ in scope["headers"])

@@ -1,0 +1,150 @@
+"""One process's running services: composed, started and stopped in order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+import msgspec
+
+from authward.core.audit import Event
+from authward.core.envelope import iso_time
+from authward.core.keys import MasterSecret
+from authward.core.passwords import HashParameters
+from authward.core.tokens import TokenPolicy
+from authward.errors import Refusal
+from authward.ports import Chance, Change, Clock, Store
+from authward.services import Services
+from authward.services.access import Access
+from authward.services.accounts import Accounts
+from authward.services.audit import Refusals
+from authward.services.feed import Feed
+from authward.services.hashing import HashLane
+from authward.services.keys import load_rings
+from authward.services.passwords import Passwords
+from authward.services.sessions import Sessions, SessionTimes
+from authward.services.tokens import Tokens
+from authward.services.users import Users
+from authward.settings import Settings
+
+LONGEST_ACCESS_TTL = 3600.0
+SWEEP_EVERY = 3600.0
+
+log = logging.getLogger("authward")
+audit_log = logging.getLogger("authward.audit")
+
+
+class Process:
+    """Builds the services over a store and keeps their background work. Use `start` and `stop` once each."""
+
+    def __init__(
+        self, settings: Settings, store: Store, master: MasterSecret, clock: Clock, chance: Chance
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._master = master
+        self._clock = clock
+        self._chance = chance
+        self._feed = Feed(
+            store.changes,
+            clock,
+            interval=settings.feed_interval,
+            max_lag=settings.feed_max_lag,
+            horizon=max(settings.access_ttl, LONGEST_ACCESS_TTL),
+        )
+        self._refusals = Refusals(store.audit, clock)
+        self._lane = HashLane(
+            HashParameters(),
+            chance,
+            clock,
+            threads=settings.hashing_threads,
+            queue=settings.hashing_queue,
+        )
+        self._sweeper: asyncio.Task[None] | None = None
+
+    def committed(self, events: Sequence[Event], changes: Sequence[Change]) -> None:
+        """What a transaction of this process did: into the log, and into our own view before we answer."""
+        for event in events:
+            audit_log.info(audit_line(event, self._clock))
+        self._feed.apply(changes)
+
+    async def start(self) -> Services:
+        """Open the store, load the keys, read the feed. Raises ConfigurationError."""
+        store, settings, clock = self._store, self._settings, self._clock
+        await store.open()
+        rings = await load_rings(store.keys, self._master, self._chance)
+        await self._lane.start(await store.users.schemes())
+        await self._feed.start()
+        await self._refusals.start()
+        policy = TokenPolicy(
+            settings.issuer,
+            settings.audience,
+            access_ttl=max(1, int(settings.access_ttl)),
+            refresh_ttl=int(settings.refresh_ttl),
+            token_email=settings.token_email,
+        )
+        tokens = Tokens(rings, policy, self._feed, clock, self._chance)
+        times = SessionTimes(settings.session_ttl, settings.refresh_grace)
+        sessions = Sessions(store.sessions, store.users, tokens, times, clock, self._chance)
+        least = settings.password_min_length
+        self._sweeper = asyncio.create_task(self._sweep(), name="authward-sweep")
+        return Services(
+            access=Access(tokens, self._refusals),
+            accounts=Accounts(
+                store.users,
+                sessions,
+                self._lane,
+                self._refusals,
+                clock,
+                self._chance,
+                password_min_length=least,
+            ),
+            clock=clock,
+            feed=self._feed,
+            passwords=Passwords(store.users, self._lane, self._refusals, clock, min_length=least),
+            refusals=self._refusals,
+            sessions=sessions,
+            store=store,
+            tokens=tokens,
+            users=Users(store.users, self._feed, clock),
+        )
+
+    async def stop(self) -> None:
+        """Stop background work, write what is pending, close the store."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            await asyncio.gather(self._sweeper, return_exceptions=True)
+        await self._feed.stop()
+        await self._refusals.stop()
+        self._lane.stop()
+        await self._store.close()
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_EVERY)
+            try:
+                await self._store.sweep()
+            except Refusal as away:
+                log.warning("old sessions not swept: %s", away.reason)
+            except Exception:
+                log.exception("old sessions not swept")
+
+
+def audit_line(event: Event, clock: Clock) -> str:
+    """An audit event as one line of JSON, UTC; msgspec escapes every control character."""
+    fields = {
+        "time": iso_time(int(clock.now() * 1000)),
+        "kind": event.kind,
+        "outcome": event.outcome,
+        "actor": event.actor,
+        "subject": event.subject,
+        "session": event.session,
+        "ip": event.client.ip,
+        "userAgent": event.client.user_agent,
+        "requestId": event.client.request_id,
+        **event.detail,
+    }
+    return msgspec.json.encode(
+        {name: value for name, value in fields.items() if value not in (None, "")}
+    ).decode()

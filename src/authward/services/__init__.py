@@ -1,0 +1,33 @@
+"""Decisions plus ports. No HTTP, no SQL."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from authward.ports import Clock, Store
+    from authward.services.access import Access
+    from authward.services.accounts import Accounts
+    from authward.services.audit import Refusals
+    from authward.services.feed import Feed
+    from authward.services.passwords import Passwords
+    from authward.services.sessions import Sessions
+    from authward.services.tokens import Tokens
+    from authward.services.users import Users
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What the HTTP floor calls."""
+
+    access: Access
+    accounts: Accounts
+    clock: Clock
+    feed: Feed
+    passwords: Passwords
+    refusals: Refusals
+    sessions: Sessions
+    store: Store
+    tokens: Tokens
+    users: Users

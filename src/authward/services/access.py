@@ -1,0 +1,49 @@
+"""Admitting callers: bearer token to principal, and what the principal may do. Refusals are audited, folded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+
+from authward.core.audit import Client
+from authward.core.bearer import bearer_token
+from authward.core.permissions import check_access
+from authward.core.principal import Principal
+from authward.errors import Refusal
+from authward.services.audit import Refusals
+from authward.services.tokens import Tokens
+
+
+class Access:
+    """Admission to bearer routes. It reads memory only."""
+
+    def __init__(self, tokens: Tokens, refusals: Refusals) -> None:
+        self._tokens = tokens
+        self._refusals = refusals
+
+    def admit(
+        self,
+        headers: Iterable[tuple[bytes, bytes]],
+        client: Callable[[], Client],
+        *,
+        roles: Collection[str] = (),
+        permissions: Collection[str] = (),
+    ) -> Principal:
+        """The caller of a request with these headers, if it has one of `roles` (any, if none are named) and all of
+        `permissions`. Raises MissingToken, InvalidToken, TokenExpired, TokenRevoked, Forbidden, Unavailable.
+        """
+        principal = None
+        try:
+            principal = self._tokens.verify(bearer_token(headers))
+            check_access(principal, roles, permissions)
+        except Refusal as refusal:
+            self.denied(refusal, client(), principal)
+            raise
+        return principal
+
+    def denied(self, refusal: Refusal, client: Client, principal: Principal | None = None) -> None:
+        """Audit a refusal that a client caused."""
+        if refusal.status in (401, 403):
+            subject = None if principal is None else principal.id
+            self._refusals.note(
+                "access.denied", client, subject=subject, reason=f"{refusal.code}: {refusal.reason}"
+            )

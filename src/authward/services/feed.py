@@ -1,0 +1,108 @@
+"""Following the change feed: what other processes revoked, and what roles grant. Requests read memory only."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+
+from authward.core.permissions import effective
+from authward.core.revocations import Revocations
+from authward.errors import Refusal, Unavailable
+from authward.ports import Change, ChangeFeed, Clock
+
+PRUNE_EVERY = 240  # polls
+
+log = logging.getLogger("authward.feed")
+
+
+class Feed:
+    """This process's view of revocations and roles.
+
+    `horizon` is the life of the longest access token, in seconds; `max_lag` how stale the view may grow, in seconds.
+    """
+
+    def __init__(
+        self, changes: ChangeFeed, clock: Clock, *, interval: float, max_lag: float, horizon: float
+    ) -> None:
+        self.revocations = Revocations()
+        self.roles: Mapping[str, frozenset[str]] = {}
+        self.roles_version = 0
+        self._changes = changes
+        self._clock = clock
+        self._interval = interval
+        self._max_lag = max_lag
+        self._horizon_ms = int(horizon * 1000)
+        self._cursor = 0
+        self._read_at: float | None = None
+        self._polls = 0
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Read once, then follow until `stop`."""
+        await self.poll()
+        self._task = asyncio.create_task(self._follow(), name="authward-feed")
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+
+    async def poll(self) -> None:
+        """Read what is new. Raises Unavailable if the database is away."""
+        began = self._clock.monotonic()
+        batch = await self._changes.since(self._cursor, horizon=self._horizon_ms)
+        if self._read_at is None or any(change.kind == "roles.changed" for change in batch.changes):
+            self._set_roles(await self._changes.roles())
+        self.apply(batch.changes)
+        self._cursor = batch.cursor
+        self._read_at = began
+        self._polls += 1
+        if self._polls % PRUNE_EVERY == 0:
+            self.revocations.prune(int(self._clock.now() * 1000) - self._horizon_ms)
+
+    def apply(self, changes: Sequence[Change]) -> None:
+        """Take changes in: those read, and our own before we answer. Taking one twice is harmless."""
+        now = int(self._clock.now() * 1000)
+        for change in changes:
+            at = change.at or now
+            if change.kind == "session.revoked":
+                self.revocations.revoke_session(change.subject, at)
+            elif change.kind == "user.revoked":
+                self.revocations.revoke_user(change.subject, change.ver, change.keep_session, at)
+            elif change.kind == "user.superseded":
+                self.revocations.supersede_user(change.subject, change.ver, at)
+
+    def require_fresh(self) -> None:
+        """Refuse to answer from a view that was never read or is too old: fail closed. Raises Unavailable."""
+        if self._read_at is None:
+            raise Unavailable("feed never read", retry_after=1)
+        if self._clock.monotonic() - self._read_at > self._max_lag:
+            raise Unavailable("feed too old", retry_after=1)
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the last poll worked, and lately."""
+        limit = max(1.0, self._interval * 4)
+        return self._read_at is not None and self._clock.monotonic() - self._read_at <= limit
+
+    def permissions(self, role: str, direct: Sequence[str]) -> frozenset[str]:
+        """The effective permissions of a role and direct grants."""
+        return effective(role, direct, self.roles)
+
+    def _set_roles(self, roles: Mapping[str, frozenset[str]]) -> None:
+        if roles != self.roles:
+            self.roles = roles
+            self.roles_version += 1
+
+    async def _follow(self) -> None:
+        while True:
+            await asyncio.sleep(self._interval)
+            try:
+                await self.poll()
+            except Refusal as away:
+                log.warning("change feed not read: %s", away.reason)
+            except Exception:
+                # A follower that dies would leave revoked tokens alive; it tries on, and staleness fails closed.
+                log.exception("change feed not read")

@@ -1,0 +1,124 @@
+"""The hashing lane: password hashing in a bounded pool off the event loop, behind a bounded queue."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Protocol, TypeVar
+
+import bcrypt
+
+from authward.core.passwords import (
+    SALT_BYTES,
+    HashParameters,
+    Verdict,
+    hash_password,
+    verify_password,
+)
+from authward.errors import Overloaded
+from authward.ports import Chance, Clock
+
+T = TypeVar("T")
+FLOOR_MARGIN = 1.5
+_PREFIX = len("$2b$10$")
+
+
+class Hasher(Protocol):
+    """Password hashing as the services need it."""
+
+    async def hash(self, password: str) -> str: ...
+
+    async def verify(self, hashed: str | None, password: str) -> Verdict:
+        """Check a password; None stands for an unknown account and costs the same."""
+        ...
+
+    async def release_failure(self, began: float) -> None:
+        """Wait until failures of attempts begun at `began` (monotonic) may be told."""
+        ...
+
+
+class HashLane:
+    """`threads` hashes at once, `queue` more may wait; past that `Overloaded`."""
+
+    def __init__(
+        self, parameters: HashParameters, chance: Chance, clock: Clock, *, threads: int, queue: int
+    ) -> None:
+        self._parameters = parameters
+        self._chance = chance
+        self._clock = clock
+        self._most = threads + queue
+        self._pending = 0
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="authward-hash")
+        self._dummy = ""
+        self._floor = 0.0
+        self._timed: set[str] = set()
+
+    async def start(self, schemes: Iterable[str]) -> None:
+        """Time today's parameters and each old scheme present (bcrypt prefixes like `$2b$10$`), for the failure floor."""
+        began = self._clock.monotonic()
+        self._dummy = await self._run(self._hash, "")
+        self._raise_floor(began)
+        for scheme in schemes:
+            await self._time(scheme)
+
+    def stop(self) -> None:
+        """Let running hashes end, drop the waiting ones."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    async def hash(self, password: str) -> str:
+        """Hash with today's parameters. Raises Overloaded."""
+        return await self._run(self._hash, password)
+
+    async def verify(self, hashed: str | None, password: str) -> Verdict:
+        """Check a password. Raises Overloaded."""
+        if hashed is None:
+            await self._run(verify_password, self._dummy, password, self._parameters)
+            return Verdict(False)
+        if not hashed.startswith("$argon2"):
+            await self._time(hashed[:_PREFIX])
+        return await self._run(verify_password, hashed, password, self._parameters)
+
+    async def release_failure(self, began: float) -> None:
+        """Every failure is told at one fixed floor above the slowest scheme present, so its time says nothing."""
+        left = began + self._floor - self._clock.monotonic()
+        if left > 0:
+            await asyncio.sleep(left)
+
+    def _hash(self, password: str) -> str:
+        return hash_password(password, self._chance(SALT_BYTES), self._parameters)
+
+    async def _time(self, scheme: str) -> None:
+        cost = scheme[4:6]
+        if scheme in self._timed or not cost.isdigit():
+            return
+        began = self._clock.monotonic()
+        await self._run(bcrypt.hashpw, b"", bcrypt.gensalt(int(cost)))
+        self._timed.add(scheme)
+        self._raise_floor(began)
+
+    def _raise_floor(self, began: float) -> None:
+        self._floor = max(self._floor, (self._clock.monotonic() - began) * FLOOR_MARGIN)
+
+    async def _run(self, work: Callable[..., T], *arguments: object) -> T:
+        if self._pending >= self._most:
+            raise Overloaded("hashing queue full", retry_after=1)
+        self._pending += 1
+        try:
+            future = self._pool.submit(work, *arguments)
+        except RuntimeError as error:
+            self._pending -= 1
+            raise Overloaded("hashing lane stopped", retry_after=1) from error
+        loop = asyncio.get_running_loop()
+        # Counted until the thread is free again, also if whoever waited has gone.
+        future.add_done_callback(lambda done: self._done(loop, done))
+        return await asyncio.wrap_future(future)
+
+    def _done(self, loop: asyncio.AbstractEventLoop, done: Future[T]) -> None:
+        try:
+            loop.call_soon_threadsafe(self._free)
+        except RuntimeError:
+            self._free()  # the loop has closed
+
+    def _free(self) -> None:
+        self._pending -= 1

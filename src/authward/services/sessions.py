@@ -1,0 +1,155 @@
+"""Signing in, refreshing, signing out."""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64encode
+from dataclasses import dataclass
+
+from authward.core.audit import Client, Event
+from authward.core.principal import Principal
+from authward.core.sessions import Session, Verdict
+from authward.core.users import User, UserChange
+from authward.errors import InvalidRefreshToken, NotFound, RefreshTokenReused
+from authward.ports import Chance, Clock, NewSession, SessionStore, UserStore
+from authward.services.tokens import Tokens
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """What a client gets for a session: tokens, and the seconds its cookie lives."""
+
+    user: User
+    session: Session
+    access_token: str
+    refresh_token: str
+    csrf_token: str
+    cookie_max_age: int
+
+
+@dataclass(frozen=True, slots=True)
+class SessionTimes:
+    """Durations in seconds: the absolute end, and the grace of a refresh."""
+
+    lifetime: float
+    grace: float
+
+
+class Sessions:
+    """Sessions over any store."""
+
+    def __init__(
+        self,
+        store: SessionStore,
+        users: UserStore,
+        tokens: Tokens,
+        times: SessionTimes,
+        clock: Clock,
+        chance: Chance,
+    ) -> None:
+        self._store = store
+        self._users = users
+        self._tokens = tokens
+        self._times = times
+        self._clock = clock
+        self._chance = chance
+
+    async def open(
+        self, user: User, client: Client, *, kind: str, replaces: str | None
+    ) -> SignedIn | None:
+        """A new session for an account verified at `user.epoch`; None if it has moved on since.
+
+        The session presented with the request, `replaces`, ends: one planted by someone else is never adopted.
+        """
+        session_id = urlsafe_b64encode(self._chance(18)).decode()
+        session = await self._store.open(
+            NewSession(
+                session_id,
+                user.id,
+                user.epoch,
+                self._tokens.refresh_kid,
+                int(self._times.lifetime * 1000),
+                client.ip,
+                client.user_agent,
+            ),
+            Event(kind, client, actor=user.id, subject=user.id, session=session_id),
+            replaces=replaces,
+        )
+        return None if session is None else self._signed_in(user, session)
+
+    async def refresh(self, token: str, client: Client) -> SignedIn:
+        """Answer a refresh token by the table in `core.sessions.judge`.
+
+        Raises RefreshTokenExpired, InvalidRefreshToken, RefreshTokenReused.
+        """
+        claims = self._tokens.refresh_claims(token)
+        done = await self._store.refresh(
+            claims.sid,
+            claims.gen,
+            kid=self._tokens.refresh_kid,
+            grace=int(self._times.grace * 1000),
+            event=lambda verdict, session: _event(verdict, session, client),
+        )
+        if done is None or done.session.user_id != claims.sub:
+            raise InvalidRefreshToken("no such session")
+        if done.verdict is Verdict.REUSED:
+            raise RefreshTokenReused("an older generation came back")
+        if done.verdict in (Verdict.ENDED, Verdict.AHEAD):
+            raise InvalidRefreshToken(f"session {done.verdict.name.lower()}")
+        return self._signed_in(done.user, done.session)
+
+    async def end(self, session_id: str, client: Client, *, actor: str | None = None) -> None:
+        """Sign out of one session, at any generation; nothing happens if it is over."""
+        await self._store.revoke(
+            session_id, Event("session.ended", client, actor=actor, session=session_id)
+        )
+
+    async def end_all(self, principal: Principal, client: Client) -> None:
+        """Sign out everywhere."""
+        event = Event("session.all_ended", client, actor=principal.id, subject=principal.id)
+        await self._users.change(principal.id, lambda user: UserChange(revoke=True), event)
+
+    async def list(self, user_id: str) -> list[Session]:
+        """The live sessions of an account, latest first."""
+        return await self._store.of_user(user_id)
+
+    async def end_own(self, principal: Principal, session_id: str, client: Client) -> None:
+        """Sign out of one of the caller's own sessions. Raises NotFound for any other."""
+        event = Event(
+            "session.ended", client, actor=principal.id, subject=principal.id, session=session_id
+        )
+        if await self._store.revoke(session_id, event, user_id=principal.id) is None:
+            raise NotFound("no such session of the caller")
+
+    def _signed_in(self, user: User, session: Session) -> SignedIn:
+        refresh_token, expires = self._tokens.refresh(session)
+        return SignedIn(
+            user,
+            session,
+            self._tokens.access(user, session),
+            refresh_token,
+            self._tokens.csrf(session.id),
+            max(0, expires - int(self._clock.now())),
+        )
+
+
+def _event(verdict: Verdict, session: Session, client: Client) -> Event | None:
+    if verdict is Verdict.SAME:
+        return None
+    if verdict is Verdict.OVERLAP:
+        # The retry of a lost answer comes from where the first try came from; anything else may be a thief.
+        if (client.ip, client.user_agent) == (session.ip, session.user_agent):
+            return None
+        return _of(session, client, "session.refresh_overlap", ok=True)
+    if verdict is Verdict.ROTATE:
+        return _of(session, client, "session.refreshed", ok=True)
+    if verdict is Verdict.REUSED:
+        return _of(session, client, "session.reuse_detected", ok=False)
+    if verdict is Verdict.AHEAD:
+        return _of(session, client, "session.generation_ahead", ok=False)
+    return _of(session, client, "session.refresh_refused", ok=False)
+
+
+def _of(session: Session, client: Client, kind: str, *, ok: bool) -> Event:
+    return Event(
+        kind, client, "ok" if ok else "refused", subject=session.user_id, session=session.id
+    )

@@ -1,0 +1,168 @@
+"""Minting tokens, and verifying access tokens from memory."""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64encode
+
+from authward.core.csrf import csrf_token
+from authward.core.principal import Principal
+from authward.core.sessions import Session, refresh_claims
+from authward.core.tokens import (
+    AccessClaims,
+    RefreshClaims,
+    TokenPolicy,
+    check_access,
+    check_refresh,
+    mint,
+)
+from authward.core.users import User
+from authward.errors import InvalidRefreshToken, TokenExpired
+from authward.ports import Chance, Clock
+from authward.services.feed import Feed
+from authward.services.keys import Rings
+
+CACHED_TOKENS = 20_000
+CACHED_PER_USER = 32
+
+
+class VerifiedTokens:
+    """Tokens that verified, by their whole text. Successes only, bounded in all and per account, oldest out first."""
+
+    __slots__ = ("_by_token", "_by_user", "_most", "_per_user")
+
+    def __init__(self, most: int = CACHED_TOKENS, per_user: int = CACHED_PER_USER) -> None:
+        self._by_token: dict[str, Principal] = {}
+        self._by_user: dict[str, dict[str, None]] = {}
+        self._most = most
+        self._per_user = per_user
+
+    def __len__(self) -> int:
+        return len(self._by_token)
+
+    def get(self, token: str) -> Principal | None:
+        return self._by_token.get(token)
+
+    def put(self, token: str, principal: Principal) -> None:
+        own = self._by_user.setdefault(principal.id, {})
+        own[token] = None
+        self._by_token[token] = principal
+        if len(own) > self._per_user:
+            self.drop(next(iter(own)))
+        if len(self._by_token) > self._most:
+            self.drop(next(iter(self._by_token)))
+
+    def drop(self, token: str) -> None:
+        principal = self._by_token.pop(token, None)
+        if principal is not None:
+            own = self._by_user[principal.id]
+            del own[token]
+            if not own:
+                del self._by_user[principal.id]
+
+    def clear(self) -> None:
+        self._by_token.clear()
+        self._by_user.clear()
+
+
+class Tokens:
+    """All tokens of this process."""
+
+    def __init__(
+        self, rings: Rings, policy: TokenPolicy, feed: Feed, clock: Clock, chance: Chance
+    ) -> None:
+        self._rings = rings
+        self._policy = policy
+        self._feed = feed
+        self._clock = clock
+        self._chance = chance
+        self._verified = VerifiedTokens()
+        self._roles_version = feed.roles_version
+
+    def verify(self, token: str) -> Principal:
+        """The principal of an access token; no I/O. Raises TokenExpired, InvalidToken, TokenRevoked, Unavailable."""
+        feed = self._feed
+        feed.require_fresh()
+        now = self._clock.now()
+        if self._roles_version != feed.roles_version:
+            self._verified.clear()
+            self._roles_version = feed.roles_version
+        principal = self._verified.get(token)
+        if principal is None:
+            claims = check_access(token, self._rings.access, self._policy, now)
+            principal = self._principal(claims)
+            self._verified.put(token, principal)
+        elif principal.expires_at <= now:
+            self._verified.drop(token)
+            raise TokenExpired("exp has passed")
+        feed.revocations.check(principal.id, principal.session_id, principal.version)
+        return principal
+
+    def whose(self, token: str) -> AccessClaims:
+        """The claims of a well-signed access token, expired or not. It serves to say whose it was, never to let in.
+
+        Raises InvalidToken.
+        """
+        return check_access(
+            token, self._rings.access, self._policy, self._clock.now(), expired_too=True
+        )
+
+    def refresh_claims(self, token: str, *, expired_too: bool = False) -> RefreshClaims:
+        """The claims of a refresh token. Raises RefreshTokenExpired, InvalidRefreshToken."""
+        return check_refresh(
+            token, self._rings.refresh, self._policy, self._clock.now(), expired_too=expired_too
+        )
+
+    def access(self, user: User, session: Session) -> str:
+        """A new access token; it does not outlive the session's absolute end."""
+        now = int(self._clock.now())
+        return mint(
+            AccessClaims(
+                iss=self._policy.issuer,
+                aud=self._policy.audience,
+                sub=user.id,
+                id=user.id,
+                sid=session.id,
+                ver=user.ver,
+                role=user.role,
+                iat=now,
+                exp=max(now + 1, min(now + self._policy.access_ttl, session.expires_at // 1000)),
+                jti=urlsafe_b64encode(self._chance(12)).decode(),
+                auth_time=session.auth_time // 1000,
+                email=user.email if self._policy.token_email else None,
+                permissions=user.permissions,
+            ),
+            self._rings.access.signing,
+        )
+
+    def refresh(self, session: Session) -> tuple[str, int]:
+        """The session's current refresh token, the same bytes each time, and its `exp`. Raises InvalidRefreshToken."""
+        key = self._rings.refresh.by_kid(session.kid)
+        if key is None:
+            raise InvalidRefreshToken("the session's key is gone")
+        claims = refresh_claims(session, self._policy)
+        return mint(claims, key), claims.exp
+
+    @property
+    def refresh_kid(self) -> str:
+        """The key new generations are signed with."""
+        return self._rings.refresh.signing.kid
+
+    def csrf(self, binding: str) -> str:
+        """The CSRF token of a session id or anonymous id."""
+        return csrf_token(self._rings.csrf[0], binding)
+
+    @property
+    def csrf_secrets(self) -> tuple[bytes, ...]:
+        return self._rings.csrf
+
+    def _principal(self, claims: AccessClaims) -> Principal:
+        return Principal(
+            id=claims.sub,
+            email=claims.email or "",
+            role=claims.role,
+            permissions=self._feed.permissions(claims.role, claims.permissions),
+            session_id=claims.sid,
+            version=claims.ver,
+            auth_time=claims.auth_time,
+            expires_at=claims.exp,
+        )

@@ -1,0 +1,74 @@
+"""SQL both databases spell differently."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import BigInteger, bindparam
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.expression import ColumnElement
+from sqlalchemy.sql.functions import FunctionElement
+
+
+class _DatabaseTime(FunctionElement[int]):
+    type = BigInteger()
+    inherit_cache = True
+    name = "database_time"
+
+
+@compiles(_DatabaseTime, "sqlite")
+def _sqlite_time(element: _DatabaseTime, compiler: SQLCompiler, **_: Any) -> str:
+    return "CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)"
+
+
+@compiles(_DatabaseTime, "postgresql")
+def _postgresql_time(element: _DatabaseTime, compiler: SQLCompiler, **_: Any) -> str:
+    # clock_timestamp, not now(): a transaction that waited for a lock must see the time after the wait.
+    return "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)"
+
+
+class _TransactionId(FunctionElement[int]):
+    type = BigInteger()
+    inherit_cache = True
+    name = "transaction_id"
+
+
+@compiles(_TransactionId, "sqlite")
+def _sqlite_xid(element: _TransactionId, compiler: SQLCompiler, **_: Any) -> str:
+    return "0"
+
+
+@compiles(_TransactionId, "postgresql")
+def _postgresql_xid(element: _TransactionId, compiler: SQLCompiler, **_: Any) -> str:
+    return "CAST(CAST(pg_current_xact_id() AS TEXT) AS BIGINT)"
+
+
+class _FeedHead(FunctionElement[int]):
+    type = BigInteger()
+    inherit_cache = True
+    name = "feed_head"
+
+
+@compiles(_FeedHead, "sqlite")
+def _sqlite_head(element: _FeedHead, compiler: SQLCompiler, **_: Any) -> str:
+    return "COALESCE((SELECT seq FROM sqlite_sequence WHERE name = 'changes'), 0)"
+
+
+@compiles(_FeedHead, "postgresql")
+def _postgresql_head(element: _FeedHead, compiler: SQLCompiler, **_: Any) -> str:
+    return "CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS TEXT) AS BIGINT)"
+
+
+NOW: ColumnElement[int] = _DatabaseTime() + bindparam("clock_offset", type_=BigInteger())
+"""Database time in milliseconds plus the clock's offset, at the moment the row is judged.
+Every statement of a transaction is given `clock_offset`.
+"""
+
+TRANSACTION_ID: ColumnElement[int] = _TransactionId()
+"""The writing transaction's number on PostgreSQL; 0 on SQLite, where commits are ordered."""
+
+FEED_HEAD: ColumnElement[int] = _FeedHead()
+"""Where a reader that has seen all of `changes` may go on: SQLite's last id given out; on PostgreSQL the oldest
+transaction still running, as whatever lies below it is visible.
+"""
