@@ -33,6 +33,7 @@ from authward.errors import ConfigurationError
 
 PREFIX = "AUTHWARD_"
 TOML = "authward.toml"
+MOUNTS = Path("/proc/mounts")
 MAX_TTL = 3650 * 86400
 _DURATION = re.compile(r"([0-9]{1,12})(ms|s|m|h|d|w)?")
 _UNITS = {None: 1, "ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
@@ -164,6 +165,10 @@ class Settings(BaseSettings):
             raise ConfigurationError(
                 f"database_url: '{value}' names no file. Did you mean 'sqlite:///{name}'?"
             )
+        if value.startswith("sqlite:///:memory:"):
+            raise ConfigurationError(
+                "database_url: ':memory:' would be another database on each connection. Name a file"
+            )
         return value
 
     @model_validator(mode="after")
@@ -191,7 +196,8 @@ class Settings(BaseSettings):
         if self.secret is None and self.secret_file is None:
             raise ConfigurationError(
                 "secret: missing, and ENV is production. "
-                "Set AUTHWARD_SECRET or AUTHWARD_SECRET_FILE; make one with: openssl rand -base64 32"
+                "Set AUTHWARD_SECRET or AUTHWARD_SECRET_FILE; "
+                "make one with: openssl rand -base64 32"
             )
         if self.debug:
             raise ConfigurationError("debug: must be off when ENV is production")
@@ -215,8 +221,7 @@ class Settings(BaseSettings):
         """The SQLite file, absolute; None for PostgreSQL."""
         if not self.database_url.startswith("sqlite:"):
             return None
-        name = self.database_url.removeprefix("sqlite:///").partition("?")[0]
-        return Path(name or "authward.db").absolute()
+        return Path(urlsplit(self.database_url).path.removeprefix("/") or "authward.db").absolute()
 
 
 def _refuse_unknown_variables(environment: Mapping[str, str], fields: Mapping[str, object]) -> None:
@@ -248,14 +253,17 @@ def _explain(error: ValidationError) -> str:
 
 
 def _on_network(path: Path) -> bool:
-    """Whether /proc/mounts shows `path` on a network file system. Unknown systems pass."""
+    """Whether the system shows `path` on a network file system. Unknown systems pass."""
     try:
-        mounts = Path("/proc/mounts").read_text(encoding="utf-8", errors="replace").splitlines()
+        mounts = MOUNTS.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return False
+    real = path.resolve()
     best = ("", "")
     for line in mounts:
         fields = line.split(" ")
-        if len(fields) > 2 and path.is_relative_to(fields[1]) and len(fields[1]) >= len(best[0]):
-            best = (fields[1], fields[2])
+        # A space in a folder's name is written \040 there.
+        point = fields[1].replace("\\040", " ") if len(fields) > 2 else ""
+        if point and real.is_relative_to(point) and len(point) >= len(best[0]):
+            best = (point, fields[2])
     return best[1] in _NETWORK_FILESYSTEMS

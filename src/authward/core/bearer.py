@@ -10,7 +10,9 @@ SUBPROTOCOL = "authward.bearer"
 
 
 def bearer_token(headers: Iterable[tuple[bytes, bytes]]) -> str:
-    """The token of the one `Authorization: Bearer` header. Raises MissingToken, MalformedRequest if there are two."""
+    """The token of the one `Authorization: Bearer` header. Raises MissingToken, MalformedRequest if
+    there are two.
+    """
     found: bytes | None = None
     for name, value in headers:
         if name == b"authorization":
@@ -29,7 +31,9 @@ def bearer_token(headers: Iterable[tuple[bytes, bytes]]) -> str:
 
 
 def websocket_token(subprotocols: Iterable[str]) -> str:
-    """The token of the subprotocols `authward.bearer, <token>`: never from a URL or a cookie. Raises MissingToken."""
+    """The token of the subprotocols `authward.bearer, <token>`: never from a URL or a cookie.
+    Raises MissingToken.
+    """
     offered = list(subprotocols)
     if len(offered) != 2 or offered[0] != SUBPROTOCOL:
         raise MissingToken("no authward.bearer subprotocol")

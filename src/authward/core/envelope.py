@@ -58,7 +58,9 @@ def failure(refusal: Refusal, path: str, now_ms: int, *, problem: bool) -> bytes
 
 
 def failure_headers(refusal: Refusal, *, problem: bool) -> list[Header]:
-    """Content type, caching, `WWW-Authenticate` (RFC 6750 section 3) and `Retry-After` of a refusal."""
+    """Content type, caching, `WWW-Authenticate` (RFC 6750 section 3) and `Retry-After` of a
+    refusal.
+    """
     headers: list[Header] = [
         (b"content-type", PROBLEM if problem else JSON),
         (b"cache-control", b"no-store"),
@@ -73,10 +75,11 @@ def failure_headers(refusal: Refusal, *, problem: bool) -> list[Header]:
 
 def wants_problem(headers: Iterable[Header]) -> bool:
     """Whether the client asked for RFC 9457."""
-    return any(name == b"accept" and PROBLEM in value for name, value in headers)
+    return any(name == b"accept" and PROBLEM in value.lower() for name, value in headers)
 
 
 def _challenge(refusal: Unauthorized) -> bytes:
     if isinstance(refusal, TokenExpired | InvalidToken | TokenRevoked):
-        return f'Bearer realm="authward", error="invalid_token", error_description="{refusal.text}"'.encode()
+        described = f'error="invalid_token", error_description="{refusal.text}"'
+        return f'Bearer realm="authward", {described}'.encode()
     return b'Bearer realm="authward"'

@@ -35,7 +35,7 @@ class _EdDSA(EdDSAAlgorithm):
     other name, and `check_key` holds ours to Ed25519.
     """
 
-    security_warning = None
+    security_warning = ""
 
 
 class _Registry(jws.JWSRegistry):

@@ -130,7 +130,8 @@ class MasterSecret:
     """The one secret outside the database. It seals the key ring: HKDF-SHA256 to AES-256-GCM.
 
     `text` stands for at least 32 bytes: two hexadecimal digits count as one byte, four characters
-    of base64 as three, anything else as its UTF-8 bytes. Raises ConfigurationError for a short, repetitive or well-known value.
+    of base64 as three, anything else as its UTF-8 bytes. Raises ConfigurationError for a short,
+    repetitive or well-known value.
     """
 
     __slots__ = ("_aead",)

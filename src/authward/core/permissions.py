@@ -35,7 +35,9 @@ def effective(
 def check_access(
     principal: Principal, roles: Collection[str], permissions: Collection[str]
 ) -> None:
-    """Refuse who has none of `roles` (if any are named) or lacks one of `permissions`. Raises Forbidden."""
+    """Refuse who has none of `roles` (if any are named) or lacks one of `permissions`. Raises
+    Forbidden.
+    """
     if roles and principal.role not in roles:
         raise Forbidden(f"role {principal.role}")
     for needed in permissions:

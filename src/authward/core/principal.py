@@ -9,8 +9,8 @@ from dataclasses import dataclass
 class Principal:
     """The account behind a verified access token.
 
-    `permissions` are the effective ones: direct grants and those of the role. `email` is "" where tokens carry none.
-    `version`, `auth_time` and `expires_at` (seconds) are the token's.
+    `permissions` are the effective ones: direct grants and those of the role. `email` is "" where
+    tokens carry none. `version`, `auth_time` and `expires_at` (seconds) are the token's.
     """
 
     id: str

@@ -1,4 +1,6 @@
-"""The few sessions and accounts whose access tokens died early, as memory keeps them between feed and request."""
+"""The few sessions and accounts whose access tokens died early, as memory keeps them between feed
+and request.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,9 @@ class Revocations:
         self._superseded[user_id] = (max(ver, known[0]), max(at, known[1]))
 
     def check(self, user_id: str, session_id: str, ver: int) -> None:
-        """Refuse a dead token (TokenRevoked) or an outdated one (TokenExpired). Versions decide, never times."""
+        """Refuse a dead token (TokenRevoked) or an outdated one (TokenExpired). Versions decide,
+        never times.
+        """
         if session_id in self._sessions:
             raise TokenRevoked("session revoked")
         floors = self._revoked.get(user_id)
