@@ -67,7 +67,11 @@ def canonical_email(address: str) -> str:
     except EmailNotValidError as error:
         raise BadEmail(str(error)) from None
     local = unicodedata.normalize("NFKC", parsed.local_part).casefold()
-    return f"{unicodedata.normalize('NFKC', local)}@{parsed.ascii_domain.lower()}"
+    canonical = f"{unicodedata.normalize('NFKC', local)}@{parsed.ascii_domain.lower()}"
+    # One character may become eighteen under NFKC; the column holds what an address may be.
+    if len(canonical) > MAX_EMAIL:
+        raise BadEmail("The address is too long.")
+    return canonical
 
 
 def check_last_admin(user: User, change: UserChange, enabled_admins: int) -> None:
