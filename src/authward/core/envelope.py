@@ -29,7 +29,7 @@ def success(status: int, data: Any, message: str) -> bytes:
 
 
 def failure(refusal: Refusal, path: str, now_ms: int, *, problem: bool) -> bytes:
-    """The body of a refusal: our envelope, or problem details (RFC 9457). `path` carries no query."""
+    """The body of a refusal: our envelope, or problem details (RFC 9457). `path` has no query."""
     details = [
         {"field": one.field, "code": one.code, "message": one.message} for one in refusal.details
     ]
