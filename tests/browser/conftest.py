@@ -138,6 +138,12 @@ class Site:
         return dict(cookies[0]) if cookies else None
 
 
+def documented_page() -> str:
+    """The page that docs/browser.md asks its reader to save."""
+    text = (Path(__file__).parents[2] / "docs" / "browser.md").read_text()
+    return text.partition("```html\n")[2].partition("```")[0]
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind((HOST, 0))
@@ -158,10 +164,15 @@ def ports() -> tuple[int, int]:
 
 @pytest.fixture(scope="module")
 def page_origin(ports: tuple[int, int]) -> Iterator[str]:
-    html = PAGE.substitute(api=f"http://{HOST}:{ports[1]}").encode()
+    api = f"http://{HOST}:{ports[1]}"
+    pages = {
+        "/": PAGE.substitute(api=api).encode(),
+        "/example": documented_page().replace("http://127.0.0.1:8000", api).encode(),
+    }
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            html = pages[self.path]
             self.send_response(200)
             self.send_header("Content-Type", "text/html; charset=utf-8")
             self.send_header("Content-Length", str(len(html)))

@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+import re
 from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
+from playwright.async_api import expect
 
 from tests.browser.conftest import NO_CHANNEL, NO_LOCKS, Site
 
@@ -227,3 +229,20 @@ async def test_errors_reach_the_page_whole(site: Site) -> None:
         const account = { email: "no address", password: "x", name: "" };
         return await auth.register(account).then(() => null, failed)"""
     assert await tab.run(code) == ["validation_error", 422, True]
+
+
+async def test_the_documented_page_works(site: Site) -> None:
+    page = await site.context.new_page()
+    await page.goto(f"{site.origin}/example")
+    who, said = page.locator("#who"), page.locator("#said")
+    await expect(who).to_have_text("signed-out ")
+    await page.click("#in")
+    await expect(who).to_have_text(re.compile("^signed-in .+@example.com$"))
+    await page.click("#call")
+    await expect(said).to_contain_text('"statusCode": 200')
+    await page.reload()
+    await expect(who).to_have_text(re.compile("^signed-in .+@example.com$"))
+    await page.click("#out")
+    await expect(who).to_have_text("signed-out ")
+    await page.click("#call")
+    await expect(said).to_contain_text('"error": "missing_token"')
