@@ -3,7 +3,6 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 PORT ?= 8000
-HOST ?= 127.0.0.1
 BIN := .venv/bin
 
 RUNTIME := .venv/.stamp-runtime
@@ -15,7 +14,7 @@ NODE_STAMP := clients/js/node_modules/.stamp
 # How many test processes, and what else to tell pytest: make test-fast ARGS="-k refresh"
 JOBS ?= 2
 ARGS ?=
-PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --inline-snapshot=disable
+PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
 
 .PHONY: help setup serve test test-fast check types-js format wheel lock clean
 
@@ -33,7 +32,7 @@ $(DEV): requirements/dev.txt $(SETUP)
 setup: $(DEV) ## everything for development, in .venv
 
 serve: $(RUNTIME) ## the server on http://127.0.0.1:8000 (PORT= changes it)
-	@exec $(BIN)/authward serve --host $(HOST) --port $(PORT)
+	@exec $(BIN)/authward serve --port $(PORT)
 
 test: $(DEV) ## all tests, and the coverage gate
 	@rm -rf .coverage .coverage.* build/coverage.json && mkdir -p build
