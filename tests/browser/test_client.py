@@ -13,7 +13,7 @@ from playwright.async_api import expect
 from tests.browser.conftest import NO_CHANNEL, NO_LOCKS, Site
 
 # One worker: one browser and one server for the file.
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.xdist_group("browser")]
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
 REFRESH = ("POST", "/api/auth/refresh-token")
 PROFILE = ("GET", "/api/profile")
