@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from authward.core.audit import Client, Event
 from authward.ports import AuditRow
-from authward.stores.database import Database
+from authward.stores.database import Database, Transaction
 from authward.stores.schema import audit_events
 
 
@@ -19,26 +19,27 @@ class SqlAudit:
         self._database = database
 
     async def record(self, events: Sequence[Event]) -> None:
-        async with self._database.write() as tx:
+        async def work(tx: Transaction) -> None:
             for event in events:
                 await tx.record(event)
 
+        await self._database.write(work)
+
     async def latest(self, limit: int) -> list[AuditRow]:
         statement = select(audit_events).order_by(audit_events.c.id.desc()).limit(limit)
-        async with self._database.read() as tx:
-            return [
-                AuditRow(
-                    row.id,
-                    row.at,
-                    Event(
-                        row.kind,
-                        Client(row.ip, row.user_agent, row.request_id),
-                        row.outcome,
-                        row.actor,
-                        row.subject,
-                        row.session,
-                        row.detail,
-                    ),
-                )
-                for row in await tx.rows(statement)
-            ]
+        return [
+            AuditRow(
+                row.id,
+                row.at,
+                Event(
+                    row.kind,
+                    Client(row.ip, row.user_agent, row.request_id),
+                    row.outcome,
+                    row.actor,
+                    row.subject,
+                    row.session,
+                    row.detail,
+                ),
+            )
+            for row in await self._database.read(statement)
+        ]

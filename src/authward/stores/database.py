@@ -1,88 +1,61 @@
-"""Engines and transactions: SQLite with one writer a process, PostgreSQL with a pool."""
+"""Transactions: SQLite with one writer a process, PostgreSQL with a pool."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
-from sqlalchemy import Executable, Row, event, insert
-from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy import Connection, Executable, Row, insert
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.sql.expression import ColumnElement, bindparam
-from sqlalchemy.sql.functions import FunctionElement
-from sqlalchemy.types import BigInteger
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from authward.core.audit import Event
 from authward.errors import ConfigurationError, Unavailable
 from authward.ports import Change, Clock
+from authward.stores.engines import (
+    away,
+    busy,
+    postgresql_engine,
+    said,
+    sqlite_engine,
+    sqlite_path,
+    worth_another_try,
+)
+from authward.stores.expressions import NOW, TRANSACTION_ID
 from authward.stores.schema import audit_events, changes
 
-BUSY_TIMEOUT_MS = 30_000
-POOL_TIMEOUT_S = 30
+PATIENCE_S = 10.0
+POSTGRESQL_POOL = 15
+SQLITE_READERS = 4
+TURN_MS = 3
+"""How long SQLite itself waits for its lock before we ask anew. Its own waiting grows to 100 ms a
+turn, in which any later process overtakes: short turns keep four processes' slowest writes ten
+times faster.
+"""
 
 OnCommit = Callable[[Sequence[Event], Sequence[Change]], None]
+T = TypeVar("T")
 
-
-class _DatabaseTime(FunctionElement[int]):
-    """Milliseconds since the epoch by the database's clock, at the moment the row is judged."""
-
-    type = BigInteger()
-    inherit_cache = True
-    name = "database_time"
-
-
-@compiles(_DatabaseTime, "sqlite")
-def _sqlite_time(element: _DatabaseTime, compiler: SQLCompiler, **_: Any) -> str:
-    return "CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)"
-
-
-@compiles(_DatabaseTime, "postgresql")
-def _postgresql_time(element: _DatabaseTime, compiler: SQLCompiler, **_: Any) -> str:
-    # clock_timestamp, not now(): a transaction that waited for a lock must see the time after the wait.
-    return "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)"
-
-
-class _TransactionId(FunctionElement[int]):
-    type = BigInteger()
-    inherit_cache = True
-    name = "transaction_id"
-
-
-@compiles(_TransactionId, "sqlite")
-def _sqlite_xid(element: _TransactionId, compiler: SQLCompiler, **_: Any) -> str:
-    return "0"
-
-
-@compiles(_TransactionId, "postgresql")
-def _postgresql_xid(element: _TransactionId, compiler: SQLCompiler, **_: Any) -> str:
-    return "CAST(CAST(pg_current_xact_id() AS TEXT) AS BIGINT)"
-
-
-NOW: ColumnElement[int] = _DatabaseTime() + bindparam("clock_offset", type_=BigInteger())
-"""Database time plus the clock's offset; every statement of a transaction is given `clock_offset`."""
+_RECORD = insert(audit_events).values(at=NOW)
+_ANNOUNCE = insert(changes).values(at=NOW, xid=TRANSACTION_ID)
 
 
 class Transaction:
     """One transaction. What it records and announces is told to the process after the commit."""
 
-    __slots__ = ("_connection", "_offset", "changes", "events", "postgresql")
+    __slots__ = ("_connection", "_offset", "changes", "events")
 
-    def __init__(self, connection: AsyncConnection, offset: int, *, postgresql: bool) -> None:
+    def __init__(self, connection: AsyncConnection, offset: int) -> None:
         self._connection = connection
         self._offset = offset
-        self.postgresql = postgresql
         self.events: list[Event] = []
         self.changes: list[Change] = []
 
     async def rows(
-        self, statement: Executable, values: dict[str, Any] | None = None
+        self, statement: Executable, values: Mapping[str, Any] | None = None
     ) -> Sequence[Row[Any]]:
         """Run a statement and fetch all it returns."""
         found = await self._connection.execute(
@@ -91,13 +64,13 @@ class Transaction:
         return found.all()
 
     async def row(
-        self, statement: Executable, values: dict[str, Any] | None = None
+        self, statement: Executable, values: Mapping[str, Any] | None = None
     ) -> Row[Any] | None:
         """The first row, or None."""
         found = await self.rows(statement, values)
         return found[0] if found else None
 
-    async def run(self, statement: Executable, values: dict[str, Any] | None = None) -> int:
+    async def run(self, statement: Executable, values: Mapping[str, Any] | None = None) -> int:
         """Run a statement that returns nothing; the number of rows it touched."""
         found = await self._connection.execute(
             statement, {"clock_offset": self._offset, **(values or {})}
@@ -136,123 +109,141 @@ class Transaction:
         self.changes.append(change)
 
 
-_RECORD = insert(audit_events).values(at=NOW)
-_ANNOUNCE = insert(changes).values(at=NOW, xid=_TransactionId())
-
-
 class Database:
-    """Connections to one database. `on_commit` hears of each committed transaction's events and changes."""
+    """Connections to one database. `on_commit` hears of each committed transaction's events and
+    changes.
 
-    def __init__(self, url: str, clock: Clock) -> None:
+    `patience` bounds in seconds how long a caller waits for a connection, for SQLite's lock, and
+    for a silent PostgreSQL, each; past it comes Unavailable.
+    """
+
+    def __init__(self, url: str, clock: Clock, *, patience: float = PATIENCE_S) -> None:
         self.url = url
         self.postgresql = url.startswith("postgresql:")
         self.on_commit: OnCommit = _ignore
         self._clock = clock
+        self._patience = patience
         if self.postgresql:
-            self._writer = self._reader = _postgresql_engine(url)
+            self._writer = postgresql_engine(url, size=POSTGRESQL_POOL, patience=patience)
+            # Reads are single statements: no BEGIN and COMMIT around them. The pool is the same.
+            self._reader = self._writer.execution_options(isolation_level="AUTOCOMMIT")
         else:
+            self.path = sqlite_path(url)
+            if not self.path.parent.is_dir():
+                raise ConfigurationError(
+                    f"database_url: the folder {self.path.parent} does not exist. "
+                    "Make it, or name another"
+                )
             # One writing connection a process: more of them only fight over SQLite's one lock.
-            self._writer = _sqlite_engine(url, begin="BEGIN IMMEDIATE", size=1)
-            self._reader = _sqlite_engine(url, begin="BEGIN", size=4)
+            self._writer = sqlite_engine(
+                self.path, size=1, busy_ms=TURN_MS, patience=patience, reads=False
+            )
+            self._reader = sqlite_engine(
+                self.path,
+                size=SQLITE_READERS,
+                busy_ms=int(patience * 1000),
+                patience=patience,
+                reads=True,
+            )
 
-    @asynccontextmanager
-    async def write(self) -> AsyncIterator[Transaction]:
-        """A transaction that may write. Raises Unavailable if the database is away."""
-        async with self._transaction(self._writer) as transaction:
-            yield transaction
-        self.on_commit(transaction.events, transaction.changes)
+    async def write(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
+        """Run `work` in one transaction; what it raises rolls back. It runs twice if a connection
+        proves dead, or the transaction loses to another, before the commit; a commit in doubt is
+        never repeated. Raises Unavailable if the database is away.
+        """
+        return await self._attempt(lambda: self._write(work))
 
-    @asynccontextmanager
-    async def read(self) -> AsyncIterator[Transaction]:
-        """A transaction that only reads. Raises Unavailable if the database is away."""
-        async with self._transaction(self._reader) as transaction:
-            yield transaction
+    async def read(
+        self, statement: Executable, values: Mapping[str, Any] | None = None
+    ) -> Sequence[Row[Any]]:
+        """Fetch all rows of one statement that only reads. Raises Unavailable if the database is
+        away.
+        """
+        return await self._attempt(lambda: self._read(statement, values))
 
-    @asynccontextmanager
-    async def _transaction(self, engine: AsyncEngine) -> AsyncIterator[Transaction]:
-        try:
-            async with engine.begin() as connection:
-                yield Transaction(connection, self._clock.offset_ms, postgresql=self.postgresql)
-        except (PoolTimeout, OSError) as error:
-            raise Unavailable(f"database: {type(error).__name__}", retry_after=1) from error
-        except DBAPIError as error:
-            if error.connection_invalidated or _away(error):
+    async def _write(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
+        async with self._writer.connect() as connection, self._time_limit():
+            await self._begin(connection)
+            transaction = Transaction(connection, self._clock.offset_ms)
+            result = await work(transaction)
+            try:
+                await connection.commit()
+            except DBAPIError as error:
                 raise Unavailable(
-                    f"database: {type(error.orig).__name__}", retry_after=1
+                    f"database: commit in doubt: {said(error)}", retry_after=1
                 ) from error
-            raise
+        self.on_commit(transaction.events, transaction.changes)
+        return result
 
-    async def run_sync(self, work: Callable[[Any], None]) -> None:
-        """Run `work` with a synchronous connection inside one writing transaction. For migrations."""
-        async with self._writer.begin() as connection:
+    async def _read(
+        self, statement: Executable, values: Mapping[str, Any] | None
+    ) -> Sequence[Row[Any]]:
+        async with self._reader.connect() as connection, self._time_limit():
+            found = await connection.execute(
+                statement, {"clock_offset": self._clock.offset_ms, **(values or {})}
+            )
+            return found.all()
+
+    async def _attempt(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        tries = 2
+        while True:
+            tries -= 1
+            try:
+                return await attempt()
+            except (PoolTimeout, OSError) as error:
+                raise Unavailable(f"database: {said(error)}", retry_after=1) from error
+            except DBAPIError as error:
+                if tries and worth_another_try(error):
+                    continue
+                if away(error):
+                    raise Unavailable(f"database: {said(error)}", retry_after=1) from error
+                raise
+
+    async def _begin(self, connection: AsyncConnection) -> None:
+        # On PostgreSQL SQLAlchemy begins with the first statement.
+        if not self.postgresql:
+            await self._insist(connection, "BEGIN IMMEDIATE")
+
+    async def _insist(self, connection: AsyncConnection, statement: str) -> None:
+        turns = int(self._patience * 1000 / TURN_MS)
+        while True:
+            turns -= 1
+            try:
+                await connection.exec_driver_sql(statement)
+                return
+            except DBAPIError as error:
+                if turns <= 0 or not busy(error):
+                    raise
+
+    def _time_limit(self) -> asyncio.Timeout:
+        # SQLite has its own bound, and a thread cannot be stopped anyway.
+        return asyncio.timeout(self._patience if self.postgresql else None)
+
+    async def prepare(self) -> None:
+        """Make the SQLite file if there is none, for our eyes only, and set WAL mode, which stays
+        with the file.
+        """
+        if self.postgresql:
+            return
+        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        async with self._writer.connect() as connection:
+            await self._insist(connection, "PRAGMA journal_mode=WAL")
+
+    async def run_sync(self, work: Callable[[Connection], None]) -> None:
+        """Run `work` with a synchronous connection inside one writing transaction, however long.
+        For migrations.
+        """
+        async with self._writer.connect() as connection:
+            await self._begin(connection)
             await connection.run_sync(work)
+            await connection.commit()
 
     async def close(self) -> None:
-        """Dispose both engines; aiosqlite's threads would otherwise keep the process."""
+        """Dispose of the engines; aiosqlite's threads would otherwise keep the process."""
         await self._writer.dispose()
-        if self._reader is not self._writer:
+        if not self.postgresql:
             await self._reader.dispose()
 
 
 def _ignore(events: Sequence[Event], changed: Sequence[Change]) -> None:
     """Nobody listens yet."""
-
-
-def _away(error: DBAPIError) -> bool:
-    text = str(error.orig).lower()
-    return any(
-        sign in text
-        for sign in (
-            "locked",
-            "unable to open",
-            "connection",
-            "disk i/o",
-            "shutting down",
-            "starting up",
-        )
-    )
-
-
-def _postgresql_engine(url: str) -> AsyncEngine:
-    try:
-        return create_async_engine(
-            "postgresql+asyncpg:" + url.partition(":")[2],
-            pool_size=10,
-            max_overflow=5,
-            pool_timeout=POOL_TIMEOUT_S,
-            pool_pre_ping=False,
-        )
-    except (ModuleNotFoundError, SQLAlchemyError) as error:
-        raise ConfigurationError(
-            f"database_url: {error}. For PostgreSQL install authward[postgres]"
-        ) from error
-
-
-def _sqlite_engine(url: str, *, begin: str, size: int) -> AsyncEngine:
-    path = Path(urlsplit(url).path.removeprefix("/") or "authward.db").absolute()
-    if not path.parent.is_dir():
-        raise ConfigurationError(
-            f"database_url: the folder {path.parent} does not exist. Make it, or name another"
-        )
-    engine = create_async_engine(
-        f"sqlite+aiosqlite:///{path}", pool_size=size, max_overflow=0, pool_timeout=POOL_TIMEOUT_S
-    )
-
-    @event.listens_for(engine.sync_engine, "connect")
-    def prepare(connection: DBAPIConnection, record: object) -> None:
-        connection.isolation_level = None  # type: ignore[attr-defined]
-        cursor = connection.cursor()
-        for pragma in (
-            f"busy_timeout={BUSY_TIMEOUT_MS}",
-            "journal_mode=WAL",
-            "synchronous=FULL",  # a power loss must not roll a generation back
-            "foreign_keys=ON",
-        ):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
-
-    @event.listens_for(engine.sync_engine, "begin")
-    def start(connection: Any) -> None:
-        connection.exec_driver_sql(begin)
-
-    return engine

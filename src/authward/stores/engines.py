@@ -28,10 +28,11 @@ _SQLITE_AWAY = {
     sqlite3.SQLITE_PROTOCOL,
     sqlite3.SQLITE_NOTADB,
 }
-# Connection, authorisation and missing database; resources, locks, shutdowns, a server that only reads, broken disks.
-_POSTGRESQL_AWAY = ("08", "28", "3D", "40", "53", "55", "57", "58", "25006", "XX")
-# A serialization failure, a deadlock, a plan that a migration made stale.
-_POSTGRESQL_AGAIN = ("40001", "40P01", "0A000")
+# Connection, authorisation and missing database; resources, locks, shutdowns, a server that only
+# reads, broken disks.
+_POSTGRESQL_AWAY = ("08", "28", "3D", "40", "53", "55", "57", "58", "25006")
+# A connection that ended, a serialization failure, a deadlock, a plan that a migration made stale.
+_POSTGRESQL_AGAIN = ("08", "57P01", "57P02", "40001", "40P01", "0A000")
 
 
 def away(error: DBAPIError) -> bool:
@@ -49,8 +50,10 @@ def busy(error: DBAPIError) -> bool:
 
 
 def worth_another_try(error: DBAPIError) -> bool:
-    """Whether the same transaction may pass at once: its connection was dead already, or it lost to another."""
-    return error.connection_invalidated or _state(error) in _POSTGRESQL_AGAIN
+    """Whether the same transaction may pass at once: its connection was dead already, or it lost to
+    another.
+    """
+    return error.connection_invalidated or _state(error).startswith(_POSTGRESQL_AGAIN)
 
 
 def said(error: BaseException) -> str:
@@ -96,8 +99,12 @@ def sqlite_path(url: str) -> Path:
     return Path(urlsplit(url).path.removeprefix("/") or "authward.db").absolute()
 
 
-def sqlite_engine(path: Path, *, size: int, busy_ms: int, patience: float) -> AsyncEngine:
-    """A pool on an existing file. A connection whose file was moved away or replaced is not used again."""
+def sqlite_engine(
+    path: Path, *, size: int, busy_ms: int, patience: float, reads: bool
+) -> AsyncEngine:
+    """A pool on an existing file. A connection whose file was moved away or replaced is not used
+    again.
+    """
     engine = create_async_engine(
         # mode=rw: a file that vanished while we run is an outage, not an empty database.
         URL.create(
@@ -109,6 +116,8 @@ def sqlite_engine(path: Path, *, size: int, busy_ms: int, patience: float) -> As
         max_overflow=0,
         pool_timeout=patience,
         connect_args={"timeout": patience, "isolation_level": None},
+        # To sqlite3 every connection looks like one in autocommit mode; only those that read are.
+        skip_autocommit_rollback=reads,
     )
 
     @event.listens_for(engine.sync_engine, "connect")

@@ -24,7 +24,8 @@ def _sqlite_time(element: _DatabaseTime, compiler: SQLCompiler, **_: Any) -> str
 
 @compiles(_DatabaseTime, "postgresql")
 def _postgresql_time(element: _DatabaseTime, compiler: SQLCompiler, **_: Any) -> str:
-    # clock_timestamp, not now(): a transaction that waited for a lock must see the time after the wait.
+    # clock_timestamp, not now(): a transaction that waited for a lock must see the time after the
+    # wait.
     return "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)"
 
 
@@ -69,6 +70,6 @@ TRANSACTION_ID: ColumnElement[int] = _TransactionId()
 """The writing transaction's number on PostgreSQL; 0 on SQLite, where commits are ordered."""
 
 FEED_HEAD: ColumnElement[int] = _FeedHead()
-"""Where a reader that has seen all of `changes` may go on: SQLite's last id given out; on PostgreSQL the oldest
-transaction still running, as whatever lies below it is visible.
+"""Where a reader that has seen all of `changes` may go on: SQLite's last id given out; on
+PostgreSQL the oldest transaction still running, as whatever lies below it is visible.
 """

@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from sqlalchemy import insert, select, text
 
 from authward.ports import StoredKey
-from authward.stores.database import NOW, Database
+from authward.stores.database import Database, Transaction
+from authward.stores.expressions import NOW
 from authward.stores.schema import keys
 
 _ALL = select(keys).order_by(keys.c.created_at, keys.c.kid)
+_ADD = insert(keys).values(created_at=NOW)
 # Any constant serves, so long as it is ours alone.
-KEY_LOCK = text("SELECT pg_advisory_xact_lock(4711746108701)")
+_KEY_LOCK = text("SELECT pg_advisory_xact_lock(4711746108701)")
 
 
 class SqlKeys:
@@ -22,14 +24,14 @@ class SqlKeys:
         self._database = database
 
     async def add_first(self, new: Sequence[StoredKey]) -> list[StoredKey]:
-        async with self._database.write() as tx:
-            if tx.postgresql:
-                await tx.rows(KEY_LOCK)
+        async def work(tx: Transaction) -> list[StoredKey]:
+            if self._database.postgresql:
+                await tx.rows(_KEY_LOCK)
             there = {row.ring for row in await tx.rows(_ALL)}
             for key in new:
                 if key.ring not in there:
                     await tx.run(
-                        insert(keys).values(created_at=NOW),
+                        _ADD,
                         {
                             "kid": key.kid,
                             "ring": key.ring,
@@ -39,3 +41,5 @@ class SqlKeys:
                         },
                     )
             return [StoredKey(**row._mapping) for row in await tx.rows(_ALL)]
+
+        return await self._database.write(work)

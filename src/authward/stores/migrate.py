@@ -1,30 +1,46 @@
-"""Bringing the schema up to date. alembic costs a second to import, so it is loaded only when there is work."""
+"""Bringing the schema up to date. alembic costs a second to import, so it is loaded only when there
+is work.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from authward.errors import ConfigurationError, Unavailable
+from authward.errors import ConfigurationError
 from authward.stores.database import Database
+from authward.stores.engines import said
 from authward.stores.schema import SCHEMA_VERSION
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
+_ALEMBIC = threading.Lock()
+"""alembic keeps the migration at hand in module globals: one at a time in a process, whatever the
+loop or thread.
+"""
+
 
 async def migrate(database: Database) -> None:
-    """Upgrade to `SCHEMA_VERSION`; several processes may try at once. Raises ConfigurationError if the database cannot
-    be reached or was made by a newer Authward.
+    """Upgrade to `SCHEMA_VERSION`; several processes may try at once. Raises ConfigurationError if
+    the database cannot be reached or was made by a newer Authward.
     """
+    while not _ALEMBIC.acquire(blocking=False):  # noqa: ASYNC110 — threads may hold it too
+        await asyncio.sleep(0.005)
     try:
+        await database.prepare()
         await database.run_sync(_upgrade)
-    except (SQLAlchemyError, OSError, Unavailable) as error:
+    except (SQLAlchemyError, OSError, ValueError) as error:
         raise ConfigurationError(
-            f"database_url: the database cannot be used ({str(error).splitlines()[0]}). Is it running, and is the address right?"
+            f"database_url: the database cannot be used ({said(error)}). "
+            "Is it running, and is the address right?"
         ) from error
+    finally:
+        _ALEMBIC.release()
 
 
 def _upgrade(connection: Connection) -> None:
@@ -36,7 +52,8 @@ def _upgrade(connection: Connection) -> None:
             return
         if found is not None and found > SCHEMA_VERSION:
             raise ConfigurationError(
-                f"database_url: its schema is version {found}, newer than this Authward ({SCHEMA_VERSION}). Upgrade Authward"
+                f"database_url: its schema is version {found}, newer than this Authward "
+                f"({SCHEMA_VERSION}). Upgrade Authward"
             )
     _run_alembic(connection)
 

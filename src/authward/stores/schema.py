@@ -1,4 +1,6 @@
-"""The tables. Times are milliseconds since the epoch, so both databases keep and compare them alike."""
+"""The tables. Times are milliseconds since the epoch, so both databases keep and compare them
+alike.
+"""
 
 from __future__ import annotations
 
@@ -38,6 +40,8 @@ users = Table(
     Column("email_verified", Boolean, nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("disabled_at", BigInteger),
+    # Address and name, folded by us: the databases' own lower() differ.
+    Column("search", Text, nullable=False),
     Index("users_by_age", "created_at", "id"),
 )
 
@@ -89,7 +93,8 @@ changes = Table(
     "changes",
     metadata,
     Column("id", _Id, primary_key=True, autoincrement=True),
-    # The writing transaction on PostgreSQL, 0 on SQLite, where commits are ordered and `id` is cursor enough.
+    # The writing transaction on PostgreSQL, 0 on SQLite, where commits are ordered and `id` is
+    # cursor enough.
     Column("xid", BigInteger, nullable=False, index=True),
     Column("kind", String(32), nullable=False),
     Column("subject", String(64), nullable=False),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Row, bindparam, insert, literal, select, update
@@ -10,9 +11,10 @@ from sqlalchemy import Row, bindparam, insert, literal, select, update
 from authward.core.audit import Event
 from authward.core.sessions import Session, Verdict, judge
 from authward.ports import Change, NewSession, Refreshed
-from authward.stores.database import NOW, Database, Transaction
+from authward.stores.database import Database, Transaction
+from authward.stores.expressions import NOW
 from authward.stores.schema import sessions, users
-from authward.stores.users import user_of
+from authward.stores.users import USER, user_of
 
 _LIVE = sessions.c.revoked_at.is_(None) & (sessions.c.expires_at > NOW)
 _EPOCH = (
@@ -39,14 +41,14 @@ _ROTATE = (
     .returning(*sessions.c, NOW.label("database_now"))
 )
 _WITH_USER = (
-    select(users, sessions, NOW.label("database_now"))
+    select(*USER, *sessions.c, NOW.label("database_now"))
     .join(users, users.c.id == sessions.c.user_id)
     .where(sessions.c.id == bindparam("wanted"))
 )
-_USER = select(users).where(users.c.id == bindparam("wanted"))
+_OWNER = select(*USER).where(users.c.id == bindparam("wanted"))
 _REVOKE = (
     update(sessions)
-    .where(sessions.c.id == bindparam("wanted"), sessions.c.revoked_at.is_(None))
+    .where(sessions.c.id == bindparam("wanted"), _LIVE)
     .values(revoked_at=NOW)
     .returning(*sessions.c)
 )
@@ -54,6 +56,7 @@ _OPEN = (
     insert(sessions)
     .from_select(
         [column.name for column in sessions.c],
+        # FOR SHARE: a change of the account under way is waited for, and what it leaves is judged.
         select(
             bindparam("new_id", type_=sessions.c.id.type),
             users.c.id,
@@ -68,11 +71,13 @@ _OPEN = (
             literal(None, type_=sessions.c.revoked_at.type),
             bindparam("client_ip", type_=sessions.c.ip.type),
             bindparam("client_agent", type_=sessions.c.user_agent.type),
-        ).where(
+        )
+        .where(
             users.c.id == bindparam("owner"),
             users.c.epoch == bindparam("verified_epoch"),
             users.c.disabled_at.is_(None),
-        ),
+        )
+        .with_for_update(read=True),
         include_defaults=False,
     )
     .returning(*sessions.c)
@@ -96,25 +101,26 @@ class SqlSessions:
         self._database = database
 
     async def open(self, new: NewSession, event: Event, *, replaces: str | None) -> Session | None:
-        async with self._database.write() as tx:
-            row = await tx.row(
-                _OPEN,
-                {
-                    "new_id": new.id,
-                    "owner": new.user_id,
-                    "verified_epoch": new.epoch,
-                    "signing_kid": new.kid,
-                    "lifetime": new.lifetime,
-                    "client_ip": new.ip,
-                    "client_agent": new.user_agent,
-                },
-            )
+        values = {
+            "new_id": new.id,
+            "owner": new.user_id,
+            "verified_epoch": new.epoch,
+            "signing_kid": new.kid,
+            "lifetime": new.lifetime,
+            "client_ip": new.ip,
+            "client_agent": new.user_agent,
+        }
+
+        async def work(tx: Transaction) -> Session | None:
+            row = await tx.row(_OPEN, values)
             if row is None:
                 return None
             if replaces is not None:
                 await _revoke(tx, replaces)
             await tx.record(event)
-        return session_of(row)
+            return session_of(row)
+
+        return await self._database.write(work)
 
     async def refresh(
         self,
@@ -126,46 +132,47 @@ class SqlSessions:
         event: Callable[[Verdict, Session], Event | None],
     ) -> Refreshed | None:
         values = {"wanted": session_id, "presented": generation, "grace": grace, "signing_kid": kid}
-        async with self._database.write() as tx:
-            while True:
-                rotated = await tx.row(_ROTATE, values)
-                if rotated is not None:
+
+        async def work(tx: Transaction) -> Refreshed | None:
+            outcome = None
+            while outcome is None:
+                if rotated := await tx.row(_ROTATE, values):
                     outcome = await _rotated(tx, rotated)
-                    break
-                row = await tx.row(_WITH_USER, {"wanted": session_id})
-                if row is None:
+                elif row := await tx.row(_WITH_USER, {"wanted": session_id}):
+                    outcome = await _settled(tx, _judged(row, generation, grace))
+                else:
                     return None
-                outcome = _judged(row, generation, grace)
-                # The grace may run out between the two statements; then the rotation is due after all.
-                if outcome.verdict is not Verdict.ROTATE:
-                    break
-            if outcome.verdict is Verdict.REUSED:
-                await _revoke(tx, session_id)
             happened = event(outcome.verdict, outcome.session)
             if happened is not None:
                 await tx.record(happened)
-        return outcome
+            return outcome
+
+        return await self._database.write(work)
 
     async def revoke(
         self, session_id: str, event: Event, *, user_id: str | None = None
     ) -> Session | None:
-        async with self._database.write() as tx:
+        async def work(tx: Transaction) -> Session | None:
             session = await _revoke(tx, session_id, user_id)
             if session is not None:
                 await tx.record(event)
-        return session
+            return session
+
+        return await self._database.write(work)
 
     async def of_user(self, user_id: str) -> list[Session]:
-        async with self._database.read() as tx:
-            return [session_of(row) for row in await tx.rows(_OF_USER, {"owner": user_id})]
+        return [session_of(row) for row in await self._database.read(_OF_USER, {"owner": user_id})]
 
 
 async def _rotated(tx: Transaction, row: Row[Any]) -> Refreshed:
     session = session_of(row)
-    owner = await tx.row(_USER, {"wanted": session.user_id})
-    if owner is None:
-        raise RuntimeError("a session outlived its account")
-    return Refreshed(Verdict.ROTATE, session, user_of(owner), row._mapping["database_now"])
+    [found] = await tx.rows(_OWNER, {"wanted": session.user_id})
+    owner = user_of(found)
+    # A revocation may have been committed between the two statements. Its version, read now, must
+    # not get into a token of the session it ended.
+    ended = owner.epoch != session.epoch or owner.disabled_at is not None
+    verdict = Verdict.ENDED if ended else Verdict.ROTATE
+    return Refreshed(verdict, session, owner, row._mapping["database_now"])
 
 
 def _judged(row: Row[Any], generation: int, grace: int) -> Refreshed:
@@ -181,7 +188,18 @@ def _judged(row: Row[Any], generation: int, grace: int) -> Refreshed:
     return Refreshed(verdict, session, user, now)
 
 
+async def _settled(tx: Transaction, outcome: Refreshed) -> Refreshed | None:
+    """Carry out a verdict. None: the session moved on since it was read, judge again."""
+    if outcome.verdict is Verdict.ROTATE:
+        return None  # the grace ran out between the two statements
+    if outcome.verdict is Verdict.REUSED:
+        ended = await _revoke(tx, outcome.session.id)
+        return None if ended is None else replace(outcome, session=ended)
+    return outcome
+
+
 async def _revoke(tx: Transaction, session_id: str, user_id: str | None = None) -> Session | None:
+    # Not by epoch: a session that change() is just taking along must not escape.
     statement = _REVOKE if user_id is None else _REVOKE.where(sessions.c.user_id == user_id)
     row = await tx.row(statement, {"wanted": session_id})
     if row is None:
