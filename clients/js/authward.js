@@ -297,7 +297,7 @@ export function createClient({ baseUrl = "/" } = {}) {
    * @returns {Promise<void>}
    */
   async function logoutAll() {
-    await unwrap(() => authFetch("/api/auth/logout-all", { method: "POST" }));
+    await unwrap(() => authFetch("/api/auth/logout-all", { method: "POST", credentials: "include" }));
     forget();
     tell({ type: "signed-out" });
   }
