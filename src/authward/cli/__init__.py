@@ -1,0 +1,28 @@
+"""The command line.
+
+Every command takes `--json`, and exits 0 when done, 1 when what it checks does not hold, 2 on wrong
+usage or settings. Nothing heavy is imported before a command runs.
+"""
+
+from __future__ import annotations
+
+import click
+
+from authward import __version__
+from authward.cli.init import init
+from authward.cli.migrate import migrate
+from authward.cli.serve import serve
+from authward.cli.users import users
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="authward")
+def main() -> None:
+    """Authentication for Python web apps.
+
+    Settings come from AUTHWARD_* variables and authward.toml in this folder.
+    """
+
+
+for _command in (serve, init, migrate, users):
+    main.add_command(_command)

@@ -1,0 +1,108 @@
+"""What every command does alike: settings, the running services, errors read aloud, JSON."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+import click
+
+from authward.errors import ConfigurationError, Refusal, ValidationError
+
+if TYPE_CHECKING:
+    from authward.services import Services
+    from authward.settings import Settings
+
+T = TypeVar("T")
+C = TypeVar("C", bound=Callable[..., Any])
+
+DONE, NOT_SO, WRONG_USAGE = 0, 1, 2
+
+
+def fail(message: str, code: int, *, error: str, as_json: bool) -> NoReturn:
+    """End the command: one message, no traceback. With `as_json` it is an object on stdout."""
+    if as_json:
+        say_json({"error": error, "message": message})
+    else:
+        click.echo(f"authward: {message}", err=True)
+    raise SystemExit(code)
+
+
+def say_json(value: object) -> None:
+    """`value` on stdout, on one line, for programs."""
+    click.echo(json.dumps(value, ensure_ascii=False))
+
+
+def json_option(command: C) -> C:
+    """`--json`, as `as_json`."""
+    return click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")(command)
+
+
+def database_option(command: C) -> C:
+    """`--database-url`; None where it was not given."""
+    return click.option(
+        "--database-url", metavar="URL", help="sqlite:///authward.db or postgresql://user@host/name"
+    )(command)
+
+
+def load_settings(*, as_json: bool, **given: Any) -> Settings:
+    """The settings; options that were given come first. Ends the command if they do not hold."""
+    from authward.settings import Settings
+
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})
+    except ConfigurationError as error:
+        fail(str(error), WRONG_USAGE, error="configuration_error", as_json=as_json)
+
+
+def with_services(
+    settings: Settings, work: Callable[[Services], Awaitable[T]], *, as_json: bool
+) -> T:
+    """Run `work` over the services, in this process. A refusal ends the command with its text."""
+    from authward.app import Authward
+
+    async def run() -> T:
+        auth = Authward(settings)
+        await auth.startup()
+        try:
+            return await work(auth.services)
+        finally:
+            await auth.shutdown()
+
+    try:
+        return asyncio.run(run())
+    except ConfigurationError as error:
+        fail(str(error), WRONG_USAGE, error="configuration_error", as_json=as_json)
+    except Refusal as refusal:
+        code = WRONG_USAGE if isinstance(refusal, ValidationError) else NOT_SO
+        fail(_explain(refusal), code, error=refusal.code, as_json=as_json)
+
+
+def _explain(refusal: Refusal) -> str:
+    if refusal.details:
+        return "\n".join(f"{detail.field}: {detail.message}" for detail in refusal.details)
+    # An operator may read the reason; a client may not.
+    reason = f" ({refusal.reason})" if refusal.reason else ""
+    return f"{refusal.message}{reason}"
+
+
+def own_command() -> str:
+    """How to call us again from this folder: by name, or by path where PATH leads elsewhere."""
+    script = Path(sys.argv[0])
+    if script.name == "__main__.py":
+        return f"{_shortest(Path(sys.executable))} -m authward"
+    found = shutil.which(script.name)
+    if found is not None and script.exists() and os.path.samefile(found, script):
+        return script.name
+    return _shortest(script)
+
+
+def _shortest(path: Path) -> str:
+    return shlex.quote(min(os.path.relpath(path), str(path.absolute()), key=len))

@@ -1,0 +1,177 @@
+"""The server: uvicorn around our own app, in one process or several."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import parent_process
+from multiprocessing.connection import wait
+from typing import Any
+
+from starlette.types import ASGIApp
+from uvicorn import Config, Server
+from uvicorn.config import STARTUP_FAILURE
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.supervisors.multiprocess import Multiprocess
+
+from authward.app import Authward
+from authward.logs import configure_logs
+from authward.settings import Settings
+
+BACKLOG = 2048
+GRACEFUL_S = 10
+KEEP_ALIVE_S = 75
+MAX_HEAD = 64 * 1024
+
+Announce = Callable[[Authward, int], Awaitable[None]]
+
+
+class BoundedHttp(HttpToolsProtocol):
+    """uvicorn's protocol with a bound on the head of a request, which httptools does not have."""
+
+    _head: int | None = None
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._head is not None and not self.transport.is_closing():
+            self._head += len(data)
+            if self._head > MAX_HEAD:
+                self.send_400_response("Request head too large.")
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._head = 0
+
+    def on_headers_complete(self) -> None:
+        self._head = None
+        super().on_headers_complete()
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 takes a free one. Raises OSError if the address cannot be had."""
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    listener = socket.socket(family, kind, protocol)
+    try:
+        if sys.platform != "win32":  # pragma: no branch
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        # Listening at once: who waits for the port finds it open when the text says so.
+        listener.listen(BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def uvicorn_config(app: Any, settings: Settings, *, factory: bool) -> Config:
+    """uvicorn as we run it."""
+    return Config(
+        app,
+        factory=factory,
+        interface="asgi3",
+        loop="auto" if sys.platform == "win32" else "uvloop",
+        http=BoundedHttp,
+        ws="none",  # our own routes have no WebSocket
+        lifespan="on",
+        workers=settings.workers,
+        log_config=None,
+        access_log=not settings.production,
+        # uvicorn would believe X-Forwarded-For from 127.0.0.1: from any local user.
+        proxy_headers=False,
+        forwarded_allow_ips=[],
+        server_header=False,
+        backlog=BACKLOG,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=GRACEFUL_S,
+    )
+
+
+def run(settings: Settings, listener: socket.socket, announce: Announce) -> bool:
+    """Serve until SIGINT or SIGTERM; True after an orderly end. `announce` is called once, with a
+    running Authward and the port. Raises ConfigurationError before anything is served.
+    """
+    configure_logs(settings)
+    return (_run_one if settings.workers == 1 else _run_many)(settings, listener, announce)
+
+
+def _run_one(settings: Settings, listener: socket.socket, announce: Announce) -> bool:
+    auth = Authward(settings)
+    config = uvicorn_config(auth.asgi(), settings, factory=False)
+
+    async def serve() -> bool:
+        await auth.startup()
+        try:
+            await announce(auth, _port(listener))
+            server = Server(config)
+            with _ends_quietly(server):
+                await server.serve([listener])
+            return server.started
+        finally:
+            await auth.shutdown()
+
+    with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+        return runner.run(serve())
+
+
+@contextmanager
+def _ends_quietly(server: Server) -> Iterator[None]:
+    """Take the signal that uvicorn raises again after its orderly end, which is no failure."""
+
+    def stop(number: int, frame: object) -> None:
+        server.should_exit = True
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _run_many(settings: Settings, listener: socket.socket, announce: Announce) -> bool:
+    async def prepare() -> None:
+        # Schema and keys are made once, here, so that all workers find them.
+        auth = Authward(settings)
+        await auth.startup()
+        try:
+            await announce(auth, _port(listener))
+        finally:
+            await auth.shutdown()
+
+    asyncio.run(prepare())
+    config = uvicorn_config(Worker(settings), settings, factory=True)
+    supervisor = Multiprocess(config, sockets=[listener])
+    supervisor.run()
+    return all(process.exitcode != STARTUP_FAILURE for process in supervisor.processes)
+
+
+def _port(listener: socket.socket) -> int:
+    return int(listener.getsockname()[1])
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """Makes the app of one worker process. It travels there pickled."""
+
+    settings: Settings
+
+    def __call__(self) -> ASGIApp:
+        configure_logs(self.settings)
+        threading.Thread(target=_end_with_parent, name="authward-parent", daemon=True).start()
+        return Authward(self.settings).asgi()
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed would serve on, unseen, and keep the port."""
+    parent = parent_process()
+    if parent is not None:  # pragma: no branch
+        wait([parent.sentinel])
+        signal.raise_signal(signal.SIGTERM)
