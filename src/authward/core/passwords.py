@@ -15,6 +15,7 @@ from argon2 import Parameters, PasswordHasher, extract_parameters
 from argon2.exceptions import InvalidHashError, VerificationError
 from argon2.low_level import ARGON2_VERSION, Type, hash_secret
 
+from authward.core.text import storable
 from authward.errors import ConfigurationError, Detail, ValidationError
 
 MAX_LENGTH = 256
@@ -69,6 +70,8 @@ def check_new_password(password: str, min_length: int, field: str = "password") 
         raise ValidationError(
             details=[Detail(field, "too_long", f"Use at most {MAX_LENGTH} characters")]
         )
+    if not storable(password):
+        raise ValidationError(details=[Detail(field, "not_text", "NUL cannot be part of it")])
 
 
 def hash_password(password: str, salt: bytes, parameters: HashParameters) -> str:

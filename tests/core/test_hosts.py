@@ -1,0 +1,103 @@
+"""The Host header against a list."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from authward.core.hosts import host_allowed, host_name, is_loopback
+from tests.generating import many
+
+
+@pytest.mark.parametrize(
+    ("header", "name"),
+    [
+        ("api.example.com", "api.example.com"),
+        ("API.Example.com:8443", "api.example.com"),
+        ("api.example.com.", "api.example.com"),
+        ("127.0.0.1:8000", "127.0.0.1"),
+        ("[::1]", "[::1]"),
+        ("[2001:DB8::1]:443", "[2001:db8::1]"),
+        ("under_score.example", "under_score.example"),
+    ],
+)
+def test_the_name_without_port(header: str, name: str):
+    assert host_name(header) == name
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "",
+        " ",
+        ":8000",
+        "a b",
+        "a.example:",
+        "a.example:port",
+        "a.example:123456",
+        "a.example/x",
+        "a.example\n",
+        "a.example\r\nX: y",
+        "user@a.example",
+        "a.example,b.example",
+        "[::1",
+        "::1",
+        "[::1]]",
+        "[g::1]",
+        "a.example?x",
+        "a.example#x",
+        "a.example\\b",
+        "ex\u0430mple.com",
+        "a.example:٨٠",
+        "<script>",
+    ],
+)
+def test_anything_else_is_malformed_and_allowed_nowhere(header: str):
+    assert host_name(header) is None
+    assert not host_allowed(header, None)
+    assert not host_allowed(header, frozenset({header}))
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost", "app.localhost", "127.0.0.1", "127.8.9.10", "[::1]", "testserver", "test"]
+)
+def test_this_machine_by_its_names(host: str):
+    assert is_loopback(host)
+    assert host_allowed(host, frozenset())
+    assert host_allowed(host + ":8000", frozenset({"api.example.com"}))
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "localhost.evil.example",
+        "evillocalhost",
+        "127.0.0.1.evil.example",
+        "1127.0.0.1",
+        "128.0.0.1",
+        "0.0.0.0",
+        "[::2]",
+        "[::ffff:127.0.0.1]",
+        "nottest",
+        "",
+    ],
+)
+def test_what_only_looks_like_this_machine(host: str):
+    assert not is_loopback(host)
+    assert not host_allowed(host, frozenset())
+
+
+def test_a_list_lets_in_its_own_and_no_list_lets_in_all_that_is_well_formed():
+    ours = frozenset({"api.example.com"})
+    assert host_allowed("API.example.com.:443", ours)
+    assert not host_allowed("www.example.com", ours)
+    assert not host_allowed("api.example.com.evil.example", ours)
+    assert host_allowed("www.example.com", None)
+
+
+@many
+@given(st.text(max_size=40))
+def test_any_text_is_a_name_or_none(header: str):
+    name = host_name(header)
+    if name is not None:
+        assert name == name.lower()
+        assert not set(name) & set("/\\@ \r\n")

@@ -1,0 +1,60 @@
+"""Text that may be stored, and text that may be logged."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from authward.core.text import printable, storable
+from tests.generating import many
+
+
+@pytest.mark.parametrize("text", ["", "Ada", "é 🐎 \u2028 \t\n", "\x7f\x80"])
+def test_most_text_is_storable(text: str):
+    assert storable(text)
+
+
+@pytest.mark.parametrize("text", ["\0", "a\0b", "\ud800", "a\udfff", "\udc80"])
+def test_nul_and_lone_surrogates_are_not(text: str):
+    assert not storable(text)
+
+
+@many
+@given(st.text(st.characters()))
+def test_storable_is_what_utf8_without_nul_can_say(text: str):
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        assert not storable(text)
+    else:
+        assert storable(text) is ("\0" not in text)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain é 🐎", "plain é 🐎"),
+        ("a\r\nb", "a\\x0d\\x0ab"),
+        ("\x1b[31mred", "\\x1b[31mred"),
+        ("\0\x7f\x9b", "\\x00\\x7f\\x9b"),
+        ("a\u2028b\u2029c\x85d", "a\\x2028b\\x2029c\\x85d"),
+        ("\ud800", "\\xd800"),
+    ],
+)
+def test_what_would_move_the_cursor_is_spelt_out(text: str, shown: str):
+    assert printable(text) == shown
+
+
+def test_only_so_much_is_shown():
+    assert printable("x" * 300) == "x" * 256
+    assert printable("x" * 300, 10) == "x" * 10
+    assert printable("\0" * 300, 3) == "\\x00" * 3
+
+
+@many
+@given(st.text(st.characters()))
+def test_what_is_shown_is_one_line_that_any_log_takes(text: str):
+    shown = printable(text, len(text))
+    assert len(shown.splitlines()) <= 1
+    shown.encode()
+    assert not any(mark < " " or "\x7f" <= mark <= "\x9f" for mark in shown)
+    assert printable(shown, len(shown)) == shown

@@ -1,0 +1,7 @@
+"""How much hypothesis tries: enough to find a fault, little enough to run with every change."""
+
+from hypothesis import HealthCheck, settings
+
+# A busy machine is no fault of the code: no deadline, and slow generation is let pass.
+few = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+many = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
