@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from authward.core.text import printable
 from authward.errors import Forbidden, LastAdmin
 
 USER_ID = re.compile(r"[A-Za-z0-9_-]{8,64}", re.ASCII)
@@ -46,6 +47,21 @@ class UserChange:
     supersede: bool = False
     delete: bool = False
     keep_session: str | None = None
+
+
+class BadName(ValueError):
+    """Not a name that can be shown on one line. The text is public."""
+
+
+def check_name(name: str) -> str:
+    """A name as it may be stored: 1 to 200 characters, none of them a control. Raises BadName."""
+    if not name:
+        raise BadName("The name is empty.")
+    if len(name) > MAX_NAME:
+        raise BadName(f"The name is longer than {MAX_NAME} characters.")
+    if printable(name, len(name)) != name:
+        raise BadName("The name holds control characters.")
+    return name
 
 
 class BadEmail(ValueError):

@@ -40,16 +40,25 @@ class Accounts:
         self._min_length = password_min_length
 
     async def create(
-        self, email: str, password: str, name: str, client: Client, *, role: str = DEFAULT_ROLE
+        self,
+        email: str,
+        password: str,
+        name: str,
+        client: Client,
+        *,
+        role: str = DEFAULT_ROLE,
+        by_operator: bool = False,
     ) -> User:
-        """A new account. Raises ValidationError, UserExists, Overloaded."""
+        """A new account; `role` must be known. Raises ValidationError, UserExists, Overloaded."""
         canonical = require_email(email)
         check_new_password(password, self._min_length)
         hashed = await self._hasher.hash(password)
         user_id = urlsafe_b64encode(self._chance(15)).decode()
         user = await self._store.add(
             NewUser(user_id, email, canonical, name, role, hashed),
-            Event("user.registered", client, actor=user_id, subject=user_id),
+            Event("user.created", client, subject=user_id)
+            if by_operator
+            else Event("user.registered", client, actor=user_id, subject=user_id),
         )
         if user is None:
             self._refusals.note("user.registration_refused", client, reason="address taken")

@@ -105,8 +105,12 @@ class Sessions:
 
     async def end_all(self, principal: Principal, client: Client) -> None:
         """Sign out everywhere."""
-        event = Event("session.all_ended", client, actor=principal.id, subject=principal.id)
-        await self._users.change(principal.id, lambda user: UserChange(revoke=True), event)
+        await self.end_all_of(principal.id, client, actor=principal.id)
+
+    async def end_all_of(self, user_id: str, client: Client, *, actor: str | None) -> None:
+        """End every session of an account; nothing happens if there is no such account."""
+        event = Event("session.all_ended", client, actor=actor, subject=user_id)
+        await self._users.change(user_id, lambda user: UserChange(revoke=True), event)
 
     async def list(self, user_id: str) -> list[Session]:
         """The live sessions of an account, latest first."""
@@ -114,11 +118,15 @@ class Sessions:
 
     async def end_own(self, principal: Principal, session_id: str, client: Client) -> None:
         """Sign out of one of the caller's own sessions. Raises NotFound for any other."""
-        event = Event(
-            "session.ended", client, actor=principal.id, subject=principal.id, session=session_id
-        )
-        if await self._store.revoke(session_id, event, user_id=principal.id) is None:
-            raise NotFound("no such session of the caller")
+        await self.end_of(principal.id, session_id, client, actor=principal.id)
+
+    async def end_of(
+        self, user_id: str, session_id: str, client: Client, *, actor: str | None
+    ) -> None:
+        """End one session of an account. Raises NotFound for any other."""
+        event = Event("session.ended", client, actor=actor, subject=user_id, session=session_id)
+        if await self._store.revoke(session_id, event, user_id=user_id) is None:
+            raise NotFound("no such session of the account")
 
     def _signed_in(self, user: User, session: Session) -> SignedIn:
         refresh_token, expires = self._tokens.refresh(session)

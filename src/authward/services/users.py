@@ -89,14 +89,33 @@ class Users:
             user_id, decide, Event("user.edited", client, actor=actor.id, subject=user_id)
         )
 
+    async def set_disabled(
+        self, actor: str | None, user_id: str, disabled: bool, client: Client
+    ) -> User:
+        """Let an account in no more, ending its sessions, or let it in again.
+
+        Raises NotFound, LastAdmin.
+        """
+        kind = "user.disabled" if disabled else "user.enabled"
+        at = int(self._clock.now() * 1000) if disabled else None
+        return await self._change(
+            user_id,
+            lambda user: UserChange({"disabled_at": at}, revoke=disabled),
+            Event(kind, client, actor=actor, subject=user_id),
+        )
+
+    def require_role(self, role: str) -> None:
+        """Raises ValidationError, naming the roles there are, if there is no such role."""
+        if role not in self._feed.roles:
+            known = ", ".join(sorted(self._feed.roles))
+            raise ValidationError(details=[Detail("role", "unknown_role", f"Use one of: {known}")])
+
     async def set_role(self, actor: str | None, user_id: str, role: str, client: Client) -> User:
         """Give an account another role; it takes effect everywhere within a second.
 
         Raises NotFound, LastAdmin, ValidationError.
         """
-        if role not in self._feed.roles:
-            known = ", ".join(sorted(self._feed.roles))
-            raise ValidationError(details=[Detail("role", "unknown_role", f"Use one of: {known}")])
+        self.require_role(role)
         event = Event("user.role_set", client, actor=actor, subject=user_id, detail={"role": role})
 
         def decide(user: User) -> UserChange:
