@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authward.core.keys import RINGS, MasterSecret, check_key, check_ring
+from authward.core.keys import RINGS, Algorithm, MasterSecret, check_key, check_ring
 from authward.errors import ConfigurationError
 from tests.generating import few
 from tests.minting import NOW, key, pkcs8
@@ -32,11 +32,12 @@ def test_a_kid_ends_where_it_ends():
         check_key(key("a-key-of-ours\n"))
 
 
-@pytest.mark.parametrize("kind", ["ed25519", "p256", "rsa2048"])
-def test_only_the_access_ring_takes_a_private_key(kind: str):
-    algorithm = {"ed25519": "EdDSA", "p256": "ES256", "rsa2048": "RS256"}[kind]
+@pytest.mark.parametrize(
+    ("kind", "algorithm"), [("ed25519", "EdDSA"), ("p256", "ES256"), ("rsa2048", "RS256")]
+)
+def test_only_the_access_ring_takes_a_private_key(kind: str, algorithm: Algorithm):
     check_key(key(algorithm=algorithm, material=pkcs8(kind)))
-    for ring in ("refresh", "csrf"):
+    for ring in RINGS[1:]:
         with pytest.raises(ConfigurationError, match="HS256 keys only"):
             check_key(key(ring=ring, algorithm=algorithm, material=pkcs8(kind)))
 

@@ -65,7 +65,7 @@ def test_an_origin_has_one_form(text: str, parsed: str):
 )
 def test_nothing_but_an_origin_is_one(text: str):
     assert parse_origin(text) is None
-    with pytest.raises(ConfigurationError, match="^origins: "):
+    with pytest.raises(ConfigurationError, match=r"^origins: "):
         configured_origin(text, "origins")
 
 
@@ -102,7 +102,9 @@ def test_parsing_is_total_and_its_result_parses_to_itself(text: str):
 @few
 @given(st.text(max_size=60) | st.from_regex(r"https?://[\w.:@/\[\]-]{0,20}", fullmatch=True))
 def test_a_configured_origin_is_taken_or_refused_with_a_cure(text: str):
-    try:
-        assert configured_origin(text, "origins") == parse_origin(text)
-    except ConfigurationError as error:
-        assert str(error).startswith("origins: ")
+    parsed = parse_origin(text)
+    if parsed is not None:
+        assert configured_origin(text, "origins") == parsed
+    else:
+        with pytest.raises(ConfigurationError, match=r"^origins: "):
+            configured_origin(text, "origins")

@@ -13,7 +13,7 @@ def test_most_text_is_storable(text: str):
     assert storable(text)
 
 
-@pytest.mark.parametrize("text", ["\0", "a\0b", "\ud800", "a\udfff", "\udc80"])
+@pytest.mark.parametrize("text", ["\0", "a\0b", "\ud800", "a\udfff"])
 def test_nul_and_lone_surrogates_are_not(text: str):
     assert not storable(text)
 

@@ -17,7 +17,6 @@ from authward.core.tokens import (
     check_refresh,
     mint,
 )
-from authward.errors import RefreshTokenExpired, Refusal, TokenExpired
 from tests.generating import few, many
 from tests.minting import (
     ACCESS,
@@ -220,10 +219,9 @@ def test_any_payload_under_our_own_signature_is_claims_or_a_refusal(payload: byt
     for kind in (ACCESS, REFRESH):
         try:
             claims = kind.read(kind.forge(payload=payload))
-        except Refusal as refusal:
-            assert isinstance(refusal, kind.invalid | TokenExpired | RefreshTokenExpired)
-        else:
-            assert msgspec.json.encode(claims) == payload
+        except (kind.invalid, kind.expired):
+            continue
+        assert msgspec.json.encode(claims) == payload
 
 
 def _signing():
