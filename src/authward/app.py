@@ -23,11 +23,12 @@ from authward.http.routes import routes
 from authward.middleware.answers import send_refusal
 from authward.middleware.shield import Shield
 from authward.ports import Clock
+from authward.process import Process
 from authward.services import Services
 from authward.services.keys import make_secret_file, read_secret_file
-from authward.process import Process
 from authward.settings import Settings
 from authward.stores.sql import SqlStore
+from authward.ui.pages import api_routes, module_route
 
 if TYPE_CHECKING:
     from starlette.routing import BaseRoute
@@ -98,7 +99,11 @@ class Authward:
 
     def asgi(self) -> ASGIApp:
         """The server's own app: every route of ours, nothing else."""
-        return self.wrap(_NoApp(self.clock))
+        nothing = _NoApp(self.clock)
+        if not self.settings.serve_docs:
+            return self.wrap(nothing)
+        pages = api_routes(self.clock, production=self.settings.production)
+        return self.wrap(Router(pages, default=nothing, redirect_slashes=False))
 
     def wrap(self, app: ASGIApp) -> ASGIApp:
         """`app` behind the protections, with our routes beside its own. Works on any ASGI app."""
@@ -106,7 +111,7 @@ class Authward:
         return _Lifespan(self._shielded(inner), app, self)
 
     def _routes(self) -> list[BaseRoute]:
-        return [*routes(lambda: self.services, self.site)]
+        return [*routes(lambda: self.services, self.site), module_route(self.clock)]
 
     def _shielded(self, app: ASGIApp) -> Shield:
         return Shield(

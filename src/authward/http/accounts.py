@@ -10,13 +10,24 @@ from authward.core.envelope import iso_time
 from authward.core.users import User
 from authward.http.cookies import presented_session, refresh_set_cookie
 from authward.http.endpoint import Answer, Call
-from authward.http.fields import Email, Identifier, Model, Name, Password, Time
+from authward.http.fields import (
+    AccessToken,
+    CsrfToken,
+    Email,
+    Identifier,
+    Model,
+    Name,
+    NewPassword,
+    Password,
+    Role,
+    Time,
+)
 from authward.services.sessions import SignedIn
 
 
 class RegisterBody(Model):
     email: Email
-    password: Password
+    password: NewPassword
     name: Name
 
 
@@ -31,15 +42,15 @@ class ProfileBody(Model):
 
 class UserData(Model):
     id: Identifier
-    email: str
-    name: str
-    role: str = Field(examples=["user"])
+    email: str = Field(examples=["ada@example.com"])
+    name: str = Field(examples=["Ada Lovelace"])
+    role: Role
 
 
 class SignedInData(Model):
     user: UserData
-    access_token: str = Field(examples=["eyJhbGciOiJIUzI1NiIsInR5cCI6ImF0K2p3dCJ9.e30.c2ln"])
-    csrf_token: str
+    access_token: AccessToken
+    csrf_token: CsrfToken
 
 
 class ProfileData(UserData):

@@ -24,7 +24,7 @@ def refresh_cookie(call: Call) -> str | None:
 
 
 def proven_claims(call: Call, token: str) -> RefreshClaims:
-    """The claims of the cookie's token, expired or not, of a request that its own page made, for its own user.
+    """The claims of the cookie's token, expired or not, if its own page sent it for its own user.
 
     Raises InvalidRefreshToken, OriginNotAllowed, CsrfFailed, InvalidToken.
     """
@@ -49,7 +49,7 @@ def proven_claims(call: Call, token: str) -> RefreshClaims:
 
 
 def presented_session(call: Call) -> str | None:
-    """The session a sign-in replaces: that of a well-signed cookie. Anything else is as good as none."""
+    """The session a sign-in replaces: that of a well-signed cookie. All else is as good as none."""
     token = refresh_cookie(call)
     if token is None:
         return None
@@ -89,7 +89,7 @@ def clear_refresh_cookie(call: Call) -> Header:
 
 
 def _check_same_user(call: Call, claims: RefreshClaims) -> None:
-    """Two tabs of two users: a bearer of somebody else than the cookie's owner is refused, junk is ignored."""
+    """Two tabs of two users: a bearer of another user than the cookie's is refused, junk is not."""
     bearer = bearer_session(call)
     if bearer is not None and bearer[1] != claims.sub:
         raise InvalidToken("bearer and cookie are two users")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar, cast
@@ -14,18 +15,19 @@ from authward.core.clients import client_of
 from authward.core.cookies import CookieNames
 from authward.core.envelope import JSON, Header, success
 from authward.core.principal import Principal
-from authward.errors import MethodNotAllowed, Refusal
+from authward.errors import MethodNotAllowed, NotFound, Refusal
 from authward.http.parse import read_json, read_query
 from authward.middleware.answers import send_answer, send_refusal
 from authward.services import Services
 
 B = TypeVar("B", bound=BaseModel)
 Who = Literal["anyone", "cookie", "user"]
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """How this server is reached: cookie names and flags, the origins that may use cookie routes, the CSRF mode."""
+    """How this server is reached: its cookies, the origins that may use them, the CSRF mode."""
 
     cookies: CookieNames
     trusted_origins: Callable[[Scope], frozenset[str]]
@@ -67,8 +69,11 @@ class Call:
         return cast(B, self._query)
 
     def path(self, name: str) -> str:
-        """A path parameter."""
-        return str(self.scope["path_params"][name])
+        """The id in the path. Raises NotFound for what no id of ours looks like."""
+        value = str(self.scope["path_params"][name])
+        if not _ID.fullmatch(value):
+            raise NotFound("not an id")
+        return value
 
 
 Handler = Callable[[Call], Awaitable[Answer]]
@@ -76,7 +81,11 @@ Handler = Callable[[Call], Awaitable[Answer]]
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One row of the URL table. `who` says who may call; `permission` what they need beside a token."""
+    """One row of the URL table.
+
+    `who` says who may call, `permission` what they need beside a token. `errors` are the refusals
+    of its own, beside those of every route of its kind. `sends` names headers of its success.
+    """
 
     method: str
     path: str
@@ -89,11 +98,12 @@ class Endpoint:
     permission: str | None = None
     status: int = 200
     errors: tuple[type[Refusal], ...] = ()
+    sends: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """The endpoints of one path, as an ASGI app. `services` is asked at each request: they exist once started."""
+    """The endpoints of one path, as an ASGI app. `services` are there once started."""
 
     endpoints: Mapping[str, Endpoint]
     services: Callable[[], Services]

@@ -17,7 +17,7 @@ class HealthData(Model):
 
 class ReadyData(Model):
     status: Literal["ready"]
-    checks: dict[str, str] | None = Field(default=None, examples=[{"database": "ok", "feed": "ok"}])
+    checks: dict[str, str] = Field(default={}, examples=[{"database": "ok", "feed": "ok"}])
 
 
 async def healthz(call: Call) -> Answer:
@@ -25,7 +25,7 @@ async def healthz(call: Call) -> Answer:
 
 
 async def readyz(call: Call) -> Answer:
-    """Ready while the database answers and the change feed is read. In production without detail."""
+    """Ready while the database answers and the change feed is read."""
     if not call.services.feed.healthy:
         raise Unavailable("change feed is behind", retry_after=1)
     await call.services.store.ping()

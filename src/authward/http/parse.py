@@ -40,13 +40,15 @@ async def read_json(scope: Scope, receive: Receive, model: type[M]) -> M:
 def read_query(scope: Scope, model: type[M]) -> M:
     """The query as `model`. Raises ValidationError, MalformedRequest."""
     try:
+        # Surrogates pass this far, so that they are refused by name like in a body.
         pairs = parse_qsl(
-            scope["query_string"].decode("latin-1"),
+            scope["query_string"].decode(),
             keep_blank_values=True,
+            errors="surrogatepass",
             max_num_fields=MAX_QUERY_FIELDS,
         )
     except ValueError:
-        raise MalformedRequest("query", text="The query has too many fields") from None
+        raise MalformedRequest("query", text="The query is not UTF-8, or too long") from None
     values = dict(pairs)
     if len(values) != len(pairs):
         raise MalformedRequest("query repeated", text="A query field was given more than once")

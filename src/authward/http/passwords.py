@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from authward.http.endpoint import Answer, Call
-from authward.http.fields import Model, Password
+from authward.http.fields import Model, NewPassword, Password
 
 
 class ChangePasswordBody(Model):
     current_password: Password
-    new_password: Password
+    new_password: NewPassword
 
 
 async def change_password(call: Call) -> Answer:

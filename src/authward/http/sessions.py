@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 
 from pydantic import Field
@@ -18,18 +19,20 @@ from authward.http.cookies import (
     refresh_set_cookie,
 )
 from authward.http.endpoint import Answer, Call
-from authward.http.fields import Identifier, Model, Time
+from authward.http.fields import AccessToken, CsrfToken, Identifier, Model, Time
 
+# Never "cookies": that would clear those of the neighbours, too.
 CLEAR_CACHE = (b"clear-site-data", b'"cache"')
+_ANONYMOUS = re.compile(r"[0-9a-f]{32}")
 
 
 class RefreshedData(Model):
-    access_token: str
-    csrf_token: str
+    access_token: AccessToken
+    csrf_token: CsrfToken
 
 
 class CsrfData(Model):
-    csrf_token: str
+    csrf_token: CsrfToken
 
 
 class SessionData(Model):
@@ -37,8 +40,8 @@ class SessionData(Model):
     created_at: Time
     last_used_at: Time
     ip: str = Field(examples=["127.0.0.1"])
-    user_agent: str
-    current: bool
+    user_agent: str = Field(examples=["Mozilla/5.0"])
+    current: bool = Field(examples=[True])
 
 
 class SessionsData(Model):
@@ -80,7 +83,7 @@ async def logout_all(call: Call) -> Answer:
 async def csrf_token(call: Call) -> Answer:
     names = call.site.cookies
     anonymous = read_cookie(call.scope["headers"], names.csrf)
-    if anonymous is None or not 16 <= len(anonymous) <= 64 or not anonymous.isalnum():
+    if anonymous is None or not _ANONYMOUS.fullmatch(anonymous):
         anonymous = secrets.token_hex(16)
     token = call.services.tokens.csrf(presented_session(call) or anonymous)
     cookie = set_cookie(names.csrf, anonymous, max_age=86400, secure=names.secure)

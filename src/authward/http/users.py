@@ -15,9 +15,9 @@ from authward.services.users import UserEdit
 
 class UsersQuery(Model):
     limit: Annotated[int, Field(ge=1, le=100, examples=[20])] = 20
-    cursor: Annotated[Text | None, Field(max_length=200)] = None
-    search: Annotated[Text | None, Field(min_length=1, max_length=200, examples=["ada"])] = None
-    role: Annotated[Text | None, Field(min_length=1, max_length=64, examples=["user"])] = None
+    cursor: Annotated[Text, Field(max_length=200)] | None = None
+    search: Annotated[Text, Field(min_length=1, max_length=200, examples=["ada"])] | None = None
+    role: Annotated[Text, Field(min_length=1, max_length=64, examples=["user"])] | None = None
 
 
 class UserBody(Model):
@@ -36,7 +36,7 @@ class ManagedUserData(ProfileData):
 
 class UsersData(Model):
     users: list[ManagedUserData]
-    next_cursor: str | None = Field(examples=[None])
+    next_cursor: str | None = Field(examples=["MTc5NTQyMDgwMDAwMC5oUjNrcTBXelQxbVhjOXVWYkEyeQ"])
 
 
 def _managed(user: User) -> dict[str, object]:

@@ -1,0 +1,1 @@
+"""Pages, styles and ES modules, served as they lie here; there is no bundler."""
