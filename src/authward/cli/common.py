@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import shlex
@@ -66,6 +65,8 @@ def with_services(
     settings: Settings, work: Callable[[Services], Awaitable[T]], *, as_json: bool
 ) -> T:
     """Run `work` over the services, in this process. A refusal ends the command with its text."""
+    import asyncio
+
     from authward.app import Authward
 
     async def run() -> T:
@@ -106,3 +107,12 @@ def own_command() -> str:
 
 def _shortest(path: Path) -> str:
     return shlex.quote(min(os.path.relpath(path), str(path.absolute()), key=len))
+
+
+def shown_database(settings: Settings) -> str:
+    """The database as it may be shown: the file's full path, or the URL without its password."""
+    if settings.sqlite_path is not None:
+        return str(settings.sqlite_path)
+    from sqlalchemy import make_url
+
+    return make_url(settings.database_url).render_as_string(hide_password=True)

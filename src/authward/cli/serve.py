@@ -18,6 +18,7 @@ from authward.cli.common import (
     load_settings,
     own_command,
     say_json,
+    shown_database,
 )
 from authward.errors import ConfigurationError, Refusal
 
@@ -115,19 +116,11 @@ def _facts(settings: Settings, port: int) -> dict[str, object]:
         "url": url,
         "listening": listening,
         "docs": f"{url}/docs" if settings.serve_docs else None,
-        "database": _database(settings),
+        "database": shown_database(settings),
         "secretFile": _secret_file(settings),
         "env": settings.env,
         "workers": settings.workers,
     }
-
-
-def _database(settings: Settings) -> str:
-    if settings.sqlite_path is not None:
-        return str(settings.sqlite_path)
-    from sqlalchemy import make_url
-
-    return make_url(settings.database_url).render_as_string(hide_password=True)
 
 
 def _secret_file(settings: Settings) -> str | None:
