@@ -8,7 +8,7 @@ from dataclasses import fields
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Row, bindparam, delete, func, literal, select, tuple_, update
+from sqlalchemy import Row, Select, bindparam, delete, func, literal, or_, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
@@ -27,9 +27,10 @@ _BY_ID = select(*USER).where(users.c.id == bindparam("wanted"))
 _BY_EMAIL = select(*USER).where(users.c.email_canonical == bindparam("wanted"))
 # NO KEY UPDATE: what merely refers to this row must not wait for us.
 _LOCKED = _BY_ID.with_for_update(key_share=True)
-_ADMINS = (
-    select(users.c.id)
-    .where(users.c.role == "admin", users.c.disabled_at.is_(None))
+# All in one statement, so that everyone takes these locks in one order and nobody can deadlock.
+_LOCKED_WITH_ADMINS = (
+    select(*USER)
+    .where(or_(users.c.role == "admin", users.c.id == bindparam("wanted")))
     .order_by(users.c.id)
     .with_for_update(key_share=True)
 )
@@ -64,8 +65,8 @@ def _search(values: Mapping[str, Any]) -> str:
     return _folded("\n".join(values[name] for name in _SEARCHED))
 
 
-class _TakeLocksFirst(Exception):
-    """The account is an admin: start again, locking all admins in order."""
+class _LockAdminsToo(Exception):
+    """The account is an admin: start again, with a lock on every admin."""
 
 
 class SqlUsers:
@@ -123,26 +124,24 @@ class SqlUsers:
     async def change(
         self, user_id: str, decide: Callable[[User], UserChange], event: Event
     ) -> User | None:
-        async def work(tx: Transaction, *, lock_admins: bool = False) -> User | None:
-            # Every path locks admin rows first and in id order, so two admins demoting each other
-            # cannot deadlock and the second sees what the first did.
-            admins = await tx.rows(_ADMINS) if lock_admins else ()
-            row = await tx.row(_LOCKED, {"wanted": user_id})
-            if row is None:
+        async def work(tx: Transaction, *, locked: Select[Any] = _LOCKED) -> User | None:
+            rows = [user_of(row) for row in await tx.rows(locked, {"wanted": user_id})]
+            user = next((one for one in rows if one.id == user_id), None)
+            if user is None:
                 return None
-            user = user_of(row)
-            if user.role == "admin" and not lock_admins:
-                raise _TakeLocksFirst
+            if user.role == "admin" and locked is _LOCKED:
+                raise _LockAdminsToo
             change = decide(user)
-            check_last_admin(user, change, len(admins))
+            admins = sum(one.role == "admin" and one.disabled_at is None for one in rows)
+            check_last_admin(user, change, admins)
             changed = await _apply(tx, user, change)
             await tx.record(event)
             return changed
 
         try:
             return await self._database.write(work)
-        except _TakeLocksFirst:
-            return await self._database.write(partial(work, lock_admins=True))
+        except _LockAdminsToo:
+            return await self._database.write(partial(work, locked=_LOCKED_WITH_ADMINS))
 
     async def upgrade_hash(self, user_id: str, verified: str, replacement: str) -> bool:
         statement = (
