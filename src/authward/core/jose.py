@@ -2,7 +2,7 @@
 
 We verify only what we minted, so a header is never parsed to decide anything. It must equal, byte
 for byte, the header a key of the ring writes for this `typ`. That settles algorithm, kid, typ,
-`crit` and embedded keys in one lookup (RFC 8725 sections 3.1, 3.2, 3.9 to 3.11).
+`crit` and embedded keys in one lookup (RFC 8725 sections 3.1, 3.10 and 3.11).
 """
 
 from __future__ import annotations

@@ -129,8 +129,9 @@ def _argon2id(hashed: str) -> Parameters | None:
 
 
 def _verify_bcrypt(hashed: str, raw: bytes) -> bool:
-    # bcrypt reads 72 bytes and stops: longer passwords that share them would all match.
-    if len(raw) > BCRYPT_MAX_BYTES or not _BCRYPT.fullmatch(hashed):
+    # bcrypt reads 72 bytes and stops: longer passwords that share them would all match. It reads
+    # a password and its closing NUL over and over: to it `abc` and `abc\0abc` are one.
+    if len(raw) > BCRYPT_MAX_BYTES or b"\0" in raw or not _BCRYPT.fullmatch(hashed):
         return False
     try:
         return bcrypt.checkpw(raw, hashed.encode())

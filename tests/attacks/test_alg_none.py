@@ -1,0 +1,35 @@
+"""An unsigned token says that it needs no signature.
+
+ASVS 9.1.2, CVE-2022-23540 (jsonwebtoken), RFC 8725 section 3.1.
+"""
+
+import pytest
+
+from tests.minting import Kind, b64, compact, each_kind
+
+NONE: list[object] = [
+    *("none", "None", "NONE", "nOnE", "none ", "\0none", ""),
+    *(None, 0, False, [], ["none"], {}),
+]
+
+
+@each_kind
+@pytest.mark.parametrize("alg", NONE, ids=repr)
+@pytest.mark.parametrize("signature", ["", "AA", "ours"])
+def test_no_case_of_none_is_an_algorithm(kind: Kind, alg, signature: str):
+    header = compact({**kind.header, "alg": alg})
+    written = kind.forge(header=header).rpartition(".")[2] if signature == "ours" else signature
+    kind.refuses(f"{b64(header)}.{b64(kind.payload)}.{written}")
+
+
+@each_kind
+def test_no_signature_is_none(kind: Kind):
+    head, _, _ = kind.token.rpartition(".")
+    for unsigned in (f"{head}.", head, f"{head}.."):
+        kind.refuses(unsigned)
+
+
+@each_kind
+def test_a_header_without_alg_is_refused(kind: Kind):
+    kind.refuses(kind.forge(header={"typ": kind.typ, "kid": kind.key.kid}))
+    kind.refuses(kind.forge(header=b"{}"))

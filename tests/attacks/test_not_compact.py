@@ -1,0 +1,59 @@
+"""Other serializations and stray characters around a good token.
+
+RFC 7515 sections 2, 3.1 and 7.1.
+"""
+
+import json
+
+import pytest
+
+from tests.minting import Kind, each_kind
+
+
+def strays(token: str):
+    head, payload, signature = token.split(".")
+    yield ""
+    yield "."
+    yield ".."
+    yield "..."
+    yield head
+    yield f"{head}.{payload}"
+    yield f"{token}."
+    yield f".{token}"
+    yield f"{token}.{signature}"
+    yield f"{head}..{signature}"
+    yield f"{head}.{payload}.{signature}.{payload}.{signature}"
+    yield json.dumps({"payload": payload, "protected": head, "signature": signature})
+    yield json.dumps(
+        {"payload": payload, "signatures": [{"protected": head, "signature": signature}]}
+    )
+    for stray in (" ", "\n", "\r\n", "\t", "\0", "=", "==", "\u200b", "\ud800", "\u00a0", "%00"):
+        yield token + stray
+        yield stray + token
+        yield f"{head}{stray}.{payload}.{signature}"
+        yield f"{head}.{payload[:5]}{stray}{payload[5:]}.{signature}"
+        yield f"{head}.{payload}.{stray}{signature}"
+    yield f"Bearer {token}"
+    yield f'"{token}"'
+    yield token.replace(".", "\uff0e")
+    yield token.replace(".", "\u3002")
+    yield token.replace("a", "\uff41")
+
+
+@each_kind
+def test_one_form_alone_is_read(kind: Kind):
+    seen = 0
+    for stray in strays(kind.token):
+        kind.refuses(stray)
+        seen += 1
+    assert seen > 70
+
+
+@each_kind
+@pytest.mark.parametrize("part", [0, 1, 2])
+def test_no_part_may_be_written_in_the_other_base64(kind: Kind, part: int):
+    parts = kind.token.split(".")
+    for old, new in (("-", "+"), ("_", "/")):
+        spoilt = [*parts]
+        spoilt[part] = parts[part].replace(old, new) + ("" if old in parts[part] else new)
+        kind.refuses(".".join(spoilt))

@@ -1,0 +1,55 @@
+"""A token of megabytes, split and decoded before anyone measured it.
+
+CVE-2025-61920 (Authlib).
+"""
+
+import time
+import tracemalloc
+
+import pytest
+
+from authward.core.tokens import MAX_ACCESS_CHARS, MAX_REFRESH_CHARS, mint
+from tests.minting import ACCESS, REFRESH, Kind, access_claims, each_kind
+
+HUGE = 20_000_000
+
+
+@each_kind
+@pytest.mark.parametrize(
+    "token",
+    ["a" * HUGE, "." * HUGE, "a." * (HUGE // 2), "é" * HUGE, "\ud800" * HUGE, "\0" * HUGE],
+    ids=["letters", "dots", "parts", "not ASCII", "surrogates", "NULs"],
+)
+def test_a_huge_token_costs_neither_time_nor_memory(kind: Kind, token: str):
+    tracemalloc.start()
+    try:
+        began = time.perf_counter()
+        assert kind.refuses(token) == "too long"
+        assert time.perf_counter() - began < 0.1
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
+
+
+@each_kind
+def test_our_own_signature_buys_no_length(kind: Kind):
+    limit = MAX_ACCESS_CHARS if kind is ACCESS else MAX_REFRESH_CHARS
+    for size in (limit, limit + 1, 1_000_000):
+        token = kind.forge(payload=kind.with_claims(sub="x" * size))
+        assert len(token) > limit
+        assert kind.refuses(token) == "too long"
+
+
+def test_the_cap_is_to_the_character():
+    def of(size: int) -> str:
+        return mint(access_claims(sub="x" * size), ACCESS.ring.signing)
+
+    fitting = max(size for size in range(5000, 6500) if len(of(size)) <= MAX_ACCESS_CHARS)
+    assert ACCESS.read(of(fitting)).sub == "x" * fitting
+    assert ACCESS.refuses(of(fitting + 3)) == "too long"
+
+
+def test_what_we_mint_is_far_below_the_caps():
+    assert len(REFRESH.token) * 2 < MAX_REFRESH_CHARS
+    longest = access_claims(email="x" * 254, permissions=("verb:resource",) * 100)
+    assert len(mint(longest, ACCESS.ring.signing)) < MAX_ACCESS_CHARS
