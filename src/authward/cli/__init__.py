@@ -9,10 +9,12 @@ from __future__ import annotations
 import click
 
 from authward import __version__
-from authward.cli.init import init
-from authward.cli.migrate import migrate
-from authward.cli.serve import serve
-from authward.cli.users import users
+
+# Under other names: as attributes of this package these are the modules.
+from authward.cli.init import init as _init
+from authward.cli.migrate import migrate as _migrate
+from authward.cli.serve import serve as _serve
+from authward.cli.users import users as _users
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -24,5 +26,5 @@ def main() -> None:
     """
 
 
-for _command in (serve, init, migrate, users):
+for _command in (_serve, _init, _migrate, _users):
     main.add_command(_command)

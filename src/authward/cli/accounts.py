@@ -130,9 +130,14 @@ def operator() -> Client:
     return Client.of("", f"authward command line ({name})", "")
 
 
+def someone_there() -> bool:
+    """Whether a question would find somebody to answer it."""
+    return sys.stdin.isatty()
+
+
 def ask_password(from_stdin: bool, *, as_json: bool) -> str:
     """The new password: all of stdin but its last line end, or typed twice and not shown."""
-    if not from_stdin and not sys.stdin.isatty():
+    if not from_stdin and not someone_there():
         raise click.UsageError("Give the password on standard input, with --password-stdin.")
     if not from_stdin:
         return str(click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -128,8 +129,8 @@ def _secret_file(settings: Settings) -> str | None:
         return None
     if settings.secret_file is not None:
         return str(settings.secret_file.absolute())
-    database = settings.sqlite_path
-    return None if database is None else f"{database}.secret"
+    database = settings.sqlite_path or Path("authward").absolute()
+    return f"{database}.secret"
 
 
 def _text(settings: Settings, port: int, command: str, *, needs_admin: bool) -> str:

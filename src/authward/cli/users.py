@@ -5,7 +5,6 @@ Running servers learn what is done here from the change feed, within a second.
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -15,6 +14,7 @@ from authward.cli.accounts import (
     ask_password,
     on_database,
     operator,
+    someone_there,
     table,
     target,
     user_data,
@@ -204,7 +204,7 @@ def reset_password(which: Target, password_stdin: bool) -> None:
 def delete(which: Target, yes: bool) -> None:
     """Delete an account and its sessions."""
     if not yes:
-        if not sys.stdin.isatty():
+        if not someone_there():
             raise click.UsageError("Deleting cannot be undone. Say --yes.")
         name = printable(which.email or which.user_id or "")
         click.confirm(f"Delete {name} for good?", abort=True, err=True)
