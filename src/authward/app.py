@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import time
+from collections.abc import Callable, Collection, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from starlette.routing import Router
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Scope
 
 from authward.core.cookies import CookieNames
 from authward.core.cors import CorsPolicy
 from authward.core.hosts import host_name
 from authward.core.keys import MasterSecret
-from authward.errors import ConfigurationError, NotFound, Unavailable
+from authward.core.principal import Principal
+from authward.errors import ConfigurationError
+from authward.http.admission import Admission, Entrance, named
 from authward.http.endpoint import Site
 from authward.http.routes import routes
-from authward.middleware.answers import send_refusal
+from authward.middleware.answers import NoApp
+from authward.middleware.lifespan import Lifespan
 from authward.middleware.shield import Shield
 from authward.ports import Clock
-from authward.process import Process
+from authward.process import Process, Running
 from authward.services import Services
 from authward.services.keys import make_secret_file, read_secret_file
 from authward.settings import Settings
@@ -31,7 +35,10 @@ from authward.stores.sql import SqlStore
 from authward.ui.pages import api_routes, module_route
 
 if TYPE_CHECKING:
-    from starlette.routing import BaseRoute
+    from fastapi.params import Security
+    from fastapi.routing import APIRoute
+    from starlette.applications import Starlette
+    from starlette.routing import Route as OwnRoute
 
 log = logging.getLogger("authward")
 
@@ -51,8 +58,8 @@ class SystemClock:
 class Authward:
     """Authentication and API security for an ASGI app.
 
-    Settings come from `settings`, or from keyword arguments, `AUTHWARD_*` and `authward.toml`, in that order.
-    Raises ConfigurationError, naming the setting and the cure.
+    Settings come from `settings`, or from keyword arguments, `AUTHWARD_*` and `authward.toml`, in
+    that order. Raises ConfigurationError, naming the setting and the cure.
     """
 
     def __init__(
@@ -60,46 +67,34 @@ class Authward:
     ) -> None:
         self.settings = Settings(**values) if settings is None else settings
         self.clock: Clock = SystemClock() if clock is None else clock
-        self._services: Services | None = None
-        self._process: Process | None = None
-        self._starting = asyncio.Lock()
+        self._running = Running(self._process)
+        self._admission = Admission(lambda: self.services, self.clock)
         self._own = frozenset({self.settings.public_url} if self.settings.public_url else ())
         self._trusted = self._own | frozenset(self.settings.origins)
 
     @property
     def services(self) -> Services:
         """The running services. Raises Unavailable before start-up."""
-        if self._services is None:
-            raise Unavailable("not started", retry_after=1)
-        return self._services
+        return self._running.services
 
     async def startup(self) -> None:
-        """Open the database, load the keys, follow the feed. Calling it again does nothing. Raises ConfigurationError."""
-        async with self._starting:
-            if self._services is not None:
-                return
-            store = SqlStore(self.settings.database_url, self.clock)
-            process = Process(
-                self.settings, store, MasterSecret(self._secret()), self.clock, os.urandom
-            )
-            store.database.on_commit = process.committed
-            try:
-                self._services = await process.start()
-            except BaseException:
-                await process.stop()
-                raise
-            self._process = process
+        """Open the database, load the keys, follow the feed. Calling it again does nothing. Raises
+        ConfigurationError.
+
+        It belongs to the event loop it is called in, and ends with it, should nobody call
+        `shutdown`.
+        """
+        await self._running.start()
 
     async def shutdown(self) -> None:
         """Write what is pending and let go of everything. Calling it again does nothing."""
-        async with self._starting:
-            process, self._process, self._services = self._process, None, None
-            if process is not None:
-                await process.stop()
+        await self._running.stop()
 
     def asgi(self) -> ASGIApp:
-        """The server's own app: every route of ours, nothing else."""
-        nothing = _NoApp(self.clock)
+        """The server's own app: every route of ours, `/docs` and `/openapi.json` unless switched
+        off, nothing else.
+        """
+        nothing = NoApp(self.clock)
         if not self.settings.serve_docs:
             return self.wrap(nothing)
         pages = api_routes(self.clock, production=self.settings.production)
@@ -107,21 +102,87 @@ class Authward:
 
     def wrap(self, app: ASGIApp) -> ASGIApp:
         """`app` behind the protections, with our routes beside its own. Works on any ASGI app."""
-        inner = Router(self._routes(), default=app, redirect_slashes=False)
-        return _Lifespan(self._shielded(inner), app, self)
+        return Lifespan(self.protect(app), app, self.startup, self.shutdown)
 
-    def _routes(self) -> list[BaseRoute]:
-        return [*routes(lambda: self.services, self.site), module_route(self.clock)]
+    def install(self, app: Starlette) -> None:
+        """Put a FastAPI or Starlette app behind the protections, with our routes, error envelopes,
+        start-up and shutdown. Call it once, before the app serves. Raises ConfigurationError.
+        """
+        from authward.starlette import install
 
-    def _shielded(self, app: ASGIApp) -> Shield:
+        install(app, self)
+
+    def principal(
+        self,
+        connection: Mapping[str, Any],
+        *,
+        roles: Collection[str] = (),
+        permissions: Collection[str] = (),
+    ) -> Principal:
+        """The caller of a request or WebSocket (a scope, or Starlette's object around one), if it
+        has one of `roles` (any, if none are named) and all of `permissions`. Raises a Refusal,
+        which is answered for you.
+        """
+        return self._admission.principal(connection, roles=roles, permissions=permissions)
+
+    def renew(self, connection: Mapping[str, Any], token: str) -> Principal:
+        """Keep a WebSocket open with a newer access token of its session. Raises a Refusal; the
+        socket then lives as long as the token before.
+        """
+        return self._admission.renew(connection, token)
+
+    @cached_property
+    def authenticate(self) -> Security:
+        """FastAPI: any signed-in caller, as in `me: Annotated[Principal, auth.authenticate]`."""
+        from authward.fastapi import guard
+
+        return guard(self._admission)
+
+    def authorize(self, *roles: str) -> Security:
+        """FastAPI: a caller with one of these roles."""
+        from authward.fastapi import guard
+
+        return guard(self._admission, roles=named("authorize", roles))
+
+    def require(self, *permissions: str) -> Security:
+        """FastAPI: a caller with all of these permissions, granted directly or through the role."""
+        from authward.fastapi import guard
+
+        return guard(self._admission, permissions=named("require", permissions))
+
+    @property
+    def Route(self) -> type[APIRoute]:
+        """FastAPI: for `APIRouter(route_class=auth.Route)`; guards are then checked before the body
+        is read.
+        """
+        from authward.fastapi import Route
+
+        return Route
+
+    def protect(self, app: ASGIApp, check: Callable[[], None] | None = None) -> Shield:
+        """`app` behind the protections and beside our routes, without start-up and shutdown.
+        `check` runs once, ahead of the first request.
+        """
+        pending = [] if check is None else [check]
+
+        async def before() -> None:
+            if pending:
+                pending[0]()
+                pending.clear()
+            await self._running.ensure()
+
         return Shield(
-            app,
+            Entrance(self._admission, self.routes(), app),
             cors=CorsPolicy(self.settings.origins),
             hosts=self._hosts(),
             own_origins=self._own_origins,
             clock=self.clock,
-            before=self._ensure_started,
+            before=before,
         )
+
+    def routes(self) -> list[OwnRoute]:
+        """Our own routes, as they stand beside an app's."""
+        return [*routes(lambda: self.services, self.site), module_route(self.clock)]
 
     @property
     def site(self) -> Site:
@@ -133,10 +194,13 @@ class Authward:
             detailed_health=not self.settings.production,
         )
 
-    async def _ensure_started(self) -> None:
-        # Where no lifespan runs (mounted apps, test transports) the first request starts us.
-        if self._services is None:
-            await self.startup()
+    def _process(self) -> Process:
+        store = SqlStore(self.settings.database_url, self.clock)
+        process = Process(
+            self.settings, store, MasterSecret(self._secret()), self.clock, os.urandom
+        )
+        store.database.on_commit = process.committed
+        return process
 
     def _own_origins(self, scope: Scope) -> frozenset[str]:
         server = scope.get("server")
@@ -165,50 +229,3 @@ class Authward:
             raise ConfigurationError("secret: missing")
         database = self.settings.sqlite_path or Path("authward").absolute()
         return make_secret_file(database.with_name(f"{database.name}.secret"))
-
-
-class _NoApp:
-    """What lies behind our routes when there is no app: 404."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            await send_refusal(scope, send, NotFound(), self._clock.now())
-        elif scope["type"] == "websocket":
-            await receive()
-            await send({"type": "websocket.close", "code": 1008})
-        else:
-            while (await receive())["type"] != "lifespan.shutdown":
-                await send({"type": "lifespan.startup.complete"})
-            await send({"type": "lifespan.shutdown.complete"})
-
-
-class _Lifespan:
-    """Starts us before the app's own start-up, stops us after its shutdown."""
-
-    def __init__(self, protected: ASGIApp, app: ASGIApp, auth: Authward) -> None:
-        self._protected = protected
-        self._app = app
-        self._auth = auth
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "lifespan":
-            return await self._protected(scope, receive, send)
-
-        async def receiving() -> Message:
-            message = await receive()
-            if message["type"] == "lifespan.startup":
-                await self._auth.startup()
-            return message
-
-        async def sending(message: Message) -> None:
-            if message["type"].startswith("lifespan.shutdown."):
-                await self._auth.shutdown()
-            await send(message)
-
-        try:
-            await self._app(scope, receiving, sending)
-        except ConfigurationError as error:
-            await send({"type": "lifespan.startup.failed", "message": str(error)})

@@ -1,10 +1,10 @@
-"""One process's running services: composed, started and stopped in order."""
+"""One process's running services: composed, started and stopped in order, once an event loop."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -13,7 +13,7 @@ from authward.core.envelope import iso_time
 from authward.core.keys import MasterSecret
 from authward.core.passwords import HashParameters
 from authward.core.tokens import TokenPolicy
-from authward.errors import Refusal
+from authward.errors import ConfigurationError, Refusal, Unavailable
 from authward.ports import Chance, Change, Clock, Store
 from authward.services import Services
 from authward.services.access import Access
@@ -36,7 +36,9 @@ audit_log = logging.getLogger("authward.audit")
 
 
 class Process:
-    """Builds the services over a store and keeps their background work. Use `start` and `stop` once each."""
+    """Builds the services over a store and keeps their background work. Use `start` and `stop` once
+    each.
+    """
 
     def __init__(
         self, settings: Settings, store: Store, master: MasterSecret, clock: Clock, chance: Chance
@@ -64,7 +66,9 @@ class Process:
         self._sweeper: asyncio.Task[None] | None = None
 
     def committed(self, events: Sequence[Event], changes: Sequence[Change]) -> None:
-        """What a transaction of this process did: into the log, and into our own view before we answer."""
+        """What a transaction of this process did: into the log, and into our own view before we
+        answer.
+        """
         for event in events:
             audit_log.info(audit_line(event, self._clock))
         self._feed.apply(changes)
@@ -129,6 +133,75 @@ class Process:
                 log.warning("old sessions not swept: %s", away.reason)
             except Exception:
                 log.exception("old sessions not swept")
+
+
+class Running:
+    """One process at a time, in the event loop that started it. It ends with that loop, should
+    nobody call `stop`.
+    """
+
+    def __init__(self, make: Callable[[], Process]) -> None:
+        self._make = make
+        self._process: Process | None = None
+        self._services: Services | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._changing = asyncio.Lock()
+        self._keeper: asyncio.Task[None] | None = None
+
+    @property
+    def services(self) -> Services:
+        """Raises Unavailable before `start`."""
+        if self._services is None:
+            raise Unavailable("not started", retry_after=1)
+        return self._services
+
+    async def ensure(self) -> None:
+        """Start, unless that has happened in this event loop. Where no lifespan runs (mounted apps,
+        test transports) each request asks for it.
+        """
+        if self._services is None or self._loop is not asyncio.get_running_loop():
+            await self.start()
+
+    async def start(self) -> None:
+        """Make a process and start it. Calling it again does nothing. Raises ConfigurationError."""
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:
+            if self._services is not None and self._loop and not self._loop.is_closed():
+                raise ConfigurationError(
+                    "Authward runs in another event loop already. In tests keep to one client: "
+                    "with TestClient(app) as client"
+                )
+            # What a closed loop left behind cannot be stopped any more.
+            self._loop, self._process, self._services = loop, None, None
+            self._changing = asyncio.Lock()
+        async with self._changing:
+            if self._services is None:
+                process = self._make()
+                try:
+                    self._services = await process.start()
+                except BaseException:
+                    await process.stop()
+                    raise
+                self._process = process
+                self._keeper = asyncio.create_task(self._end_with_loop(), name="authward-end")
+
+    async def stop(self) -> None:
+        """Stop the process. Calling it again does nothing."""
+        async with self._changing:
+            process, self._process, self._services = self._process, None, None
+            keeper, self._keeper = self._keeper, None
+            if keeper is not None and keeper is not asyncio.current_task():
+                keeper.cancel()
+            if process is not None:
+                await process.stop()
+
+    async def _end_with_loop(self) -> None:
+        # A loop cancels its tasks before it closes.
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            if self._keeper is not None:
+                await self.stop()
 
 
 def audit_line(event: Event, clock: Clock) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from starlette.types import Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from authward.core.envelope import Header, failure, failure_headers, wants_problem
-from authward.errors import Refusal
+from authward.errors import NotFound, Refusal
+from authward.ports import Clock
 
 
 async def send_answer(send: Send, status: int, headers: Iterable[Header], body: bytes) -> None:
@@ -31,3 +32,21 @@ async def send_refusal(
     await send_answer(
         send, refusal.status, [*failure_headers(refusal, problem=problem), *extra], body
     )
+
+
+class NoApp:
+    """What lies behind our routes when there is no app: 404."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await send_refusal(scope, send, NotFound(), self._clock.now())
+        elif scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": 1008})
+        else:
+            while (await receive())["type"] != "lifespan.shutdown":
+                await send({"type": "lifespan.startup.complete"})
+            await send({"type": "lifespan.shutdown.complete"})

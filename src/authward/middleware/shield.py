@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Container
+from collections.abc import Awaitable, Callable, Container, Iterable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -27,9 +27,45 @@ log = logging.getLogger("authward")
 
 OwnOrigins = Callable[[Scope], Container[str]]
 
+REFUSALS = "authward.refusals"
+"""The key of the scope under which an app's guards note what they raise."""
+
+
+class _Answer:
+    """The `send` of one request, which adds headers. While a guard's refusal is under way it holds
+    an error page back: a framework that does not know refusals makes one of them, and then lets
+    them through.
+    """
+
+    __slots__ = ("_added", "_refusals", "_send", "held", "started")
+
+    def __init__(self, send: Send, added: Iterable[Header], refusals: list[Refusal]) -> None:
+        self._send = send
+        self._added = added
+        self._refusals = refusals
+        self.held: list[Message] = []
+        self.started = False
+
+    async def __call__(self, message: Message) -> None:
+        if self.held or (self._refusals and not self.started and message.get("status", 0) >= 500):
+            self.held.append(message)
+            return
+        if message["type"] == "http.response.start":
+            self.started = True
+            message = {**message, "headers": [*message.get("headers", ()), *self._added]}
+        await self._send(message)
+
+    async def release(self) -> None:
+        """Send what was held back after all."""
+        held, self.held = self.held, []
+        self._refusals.clear()
+        for message in held:
+            await self(message)
+
 
 class Shield:
-    """Protects `app`. `own_origins` are those this server itself is reached at; `hosts` None lets any well-formed Host in.
+    """Protects `app`. `own_origins` are those this server itself is reached at; `hosts` None lets
+    any well-formed Host in.
 
     `before` runs ahead of the first request of a process, where no lifespan ran it.
     """
@@ -64,15 +100,9 @@ class Shield:
         added: tuple[Header, ...] = (
             (VARY,) if origin is None else (VARY, *self._cors.actual(origin))
         )
-        started = False
-
-        async def answer(message: Message) -> None:
-            nonlocal started
-            if message["type"] == "http.response.start":
-                started = True
-                message = {**message, "headers": [*message.get("headers", ()), *added]}
-            await send(message)
-
+        refusals: list[Refusal] = []
+        scope[REFUSALS] = refusals
+        answer = _Answer(send, added, refusals)
         try:
             self._check_host(hosts)
             if origin is not None:
@@ -82,12 +112,16 @@ class Shield:
                     self._check_origin(scope, origin)
             await self._before()
             await self._app(scope, receive, answer)
+            await answer.release()
         except Refusal as refusal:
-            if started:
+            if answer.started:
                 raise
+            answer.held.clear()
+            refusals.clear()
             await send_refusal(scope, answer, refusal, self._clock.now())
         except Exception:
-            if started:
+            await answer.release()
+            if answer.started:
                 raise
             log.exception("%s %s failed", scope["method"], printable(scope["path"], 512))
             await send_refusal(scope, answer, InternalError(), self._clock.now())
@@ -96,7 +130,8 @@ class Shield:
         origin, hosts = _origin_and_hosts(scope)
         try:
             self._check_host(hosts)
-            # Browsers send cookies and let any page connect: Origin is all that tells a foreign page (CSWSH).
+            # Browsers send cookies and let any page connect: Origin is all that tells a foreign
+            # page (CSWSH).
             if origin is not None:
                 self._check_origin(scope, origin)
             await self._before()

@@ -1,4 +1,6 @@
-"""Admitting callers: bearer token to principal, and what the principal may do. Refusals are audited, folded."""
+"""Admitting callers: bearer token to principal, and what the principal may do. Refusals are
+audited, folded.
+"""
 
 from __future__ import annotations
 
@@ -28,12 +30,28 @@ class Access:
         roles: Collection[str] = (),
         permissions: Collection[str] = (),
     ) -> Principal:
-        """The caller of a request with these headers, if it has one of `roles` (any, if none are named) and all of
-        `permissions`. Raises MissingToken, InvalidToken, TokenExpired, TokenRevoked, Forbidden, Unavailable.
+        """The caller of a request with these headers, if it has one of `roles` (any, if none are
+        named) and all of `permissions`. Raises MissingToken, InvalidToken, TokenExpired,
+        TokenRevoked, Forbidden, Unavailable.
+        """
+        return self.admit_token(
+            lambda: bearer_token(headers), client, roles=roles, permissions=permissions
+        )
+
+    def admit_token(
+        self,
+        find: Callable[[], str],
+        client: Callable[[], Client],
+        *,
+        roles: Collection[str] = (),
+        permissions: Collection[str] = (),
+    ) -> Principal:
+        """The same for a token that comes otherwise, as on a WebSocket. `find` may raise
+        MissingToken.
         """
         principal = None
         try:
-            principal = self._tokens.verify(bearer_token(headers))
+            principal = self._tokens.verify(find())
             check_access(principal, roles, permissions)
         except Refusal as refusal:
             self.denied(refusal, client(), principal)

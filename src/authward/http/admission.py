@@ -1,0 +1,204 @@
+"""Who calls: the question an app asks of any connection, and the way a connection takes to it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
+from typing import Any, cast
+
+from anyio import from_thread
+from starlette.requests import HTTPConnection
+from starlette.routing import Match, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from authward.core.bearer import SUBPROTOCOL, websocket_token
+from authward.core.clients import client_of
+from authward.core.permissions import check_access
+from authward.core.principal import Principal
+from authward.errors import ConfigurationError, InvalidToken, Refusal
+from authward.middleware.shield import REFUSALS
+from authward.middleware.websocket import Socket
+from authward.ports import Clock
+from authward.services import Services
+
+ADMISSION = "authward"
+"""The key of the scope under which an app finds the Admission it lies behind."""
+_OPENING = "authward.opening"
+
+
+class _Opening:
+    """What a WebSocket was opened with: the token that counts now, whose it is, and what it was
+    asked for.
+    """
+
+    def __init__(self, socket: Socket, token: str | None) -> None:
+        self.socket = socket
+        self.token = token
+        self.owner: tuple[str, str] | None = None
+        self.needs: list[tuple[Collection[str], Collection[str]]] = []
+
+    def find(self) -> str:
+        return websocket_token(self.socket.offered) if self.token is None else self.token
+
+
+class Admission:
+    """Asks the running services who calls. `stand_in` is set by tests alone: it mints the token of
+    those who bring none.
+    """
+
+    def __init__(self, services: Callable[[], Services], clock: Clock) -> None:
+        self.clock = clock
+        self._services = services
+        self.stand_in: Callable[[], str] | None = None
+
+    def principal(
+        self,
+        connection: Mapping[str, Any],
+        *,
+        roles: Collection[str] = (),
+        permissions: Collection[str] = (),
+    ) -> Principal:
+        """The caller of a request or WebSocket (a scope, or Starlette's object around one), if it
+        has one of `roles` (any, if none are named) and all of `permissions`.
+
+        Raises MissingToken, InvalidToken, TokenExpired, TokenRevoked, Forbidden, Unavailable.
+        """
+        scope = _scope_of(connection)
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            # A sync endpoint, in a worker thread: the services belong to the event loop.
+            return from_thread.run_sync(partial(self._admit, scope, roles, permissions))
+        return self._admit(scope, roles, permissions)
+
+    def renew(self, connection: Mapping[str, Any], token: str) -> Principal:
+        """Keep a WebSocket open with a newer token of the same session. If this raises, the socket
+        still lives as long as the token before. Raises as `principal` does.
+        """
+        scope = _scope_of(connection)
+        opening = scope.get(_OPENING)
+        if not isinstance(opening, _Opening) or opening.owner is None:
+            raise ConfigurationError("renew: this is no WebSocket that a guard has let in")
+        access = self._services().access
+        client = partial(client_of, scope.get("client"), scope["headers"])
+        principal = access.admit_token(lambda: token, client)
+        if (principal.id, principal.session_id) != opening.owner:
+            refusal = InvalidToken("the token of another session")
+            access.denied(refusal, client(), principal)
+            raise refusal
+        for roles, permissions in opening.needs:
+            access.admit_token(lambda: token, client, roles=roles, permissions=permissions)
+        opening.token = token
+        opening.socket.watch(partial(self._left, opening))
+        return principal
+
+    def _admit(
+        self, scope: Scope, roles: Collection[str], permissions: Collection[str]
+    ) -> Principal:
+        if ADMISSION not in scope:
+            raise ConfigurationError(
+                "this app is not behind Authward. Call auth.install(app), or serve auth.wrap(app)"
+            )
+        access = self._services().access
+        client = partial(client_of, scope.get("client"), scope["headers"])
+        try:
+            if scope["type"] != "websocket":
+                return access.admit(scope["headers"], client, roles=roles, permissions=permissions)
+            opening: _Opening = scope[_OPENING]
+            principal = access.admit_token(
+                opening.find, client, roles=roles, permissions=permissions
+            )
+        except Refusal as refusal:
+            scope[REFUSALS].append(refusal)
+            raise
+        opening.token = opening.find()
+        opening.owner = principal.id, principal.session_id
+        opening.needs.append((roles, permissions))
+        opening.socket.watch(partial(self._left, opening))
+        return principal
+
+    def _left(self, opening: _Opening) -> float:
+        """Seconds the token has left. Raises as soon as it would not be let in again."""
+        services = self._services()
+        principal = services.tokens.verify(opening.find())
+        for roles, permissions in opening.needs:
+            check_access(principal, roles, permissions)
+        return principal.expires_at - self.clock.now()
+
+
+class Entrance:
+    """Leads a connection to one of our routes or on to `app`, which may then ask `admission` who
+    calls.
+    """
+
+    def __init__(self, admission: Admission, routes: Sequence[Route], app: ASGIApp) -> None:
+        self._admission = admission
+        self._app = app
+        # Most requests are for the app: a look at the path tells, without trying our patterns.
+        self._exact = {route.path: route for route in routes if "{" not in route.path}
+        self._patterns = [route for route in routes if "{" in route.path]
+        self._prefixes = tuple({route.path.partition("{")[0] for route in self._patterns})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope[ADMISSION] = self._admission
+        if scope["type"] == "http":
+            if self._admission.stand_in is not None:
+                _stand_in(scope, self._admission.stand_in)
+            route = self._route(scope)
+            await (self._app if route is None else route.handle)(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await self._websocket(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        socket = Socket(receive, send, scope.get("subprotocols", ()))
+        token = None
+        if self._admission.stand_in is not None and SUBPROTOCOL not in socket.offered:
+            token = self._admission.stand_in()
+        scope[REFUSALS] = []
+        scope[_OPENING] = _Opening(socket, token)
+        await socket.run(self._app, scope)
+
+    def _route(self, scope: Scope) -> Route | None:
+        path = _path(scope)
+        found = self._exact.get(path)
+        candidates = [found] if found else self._patterns if path.startswith(self._prefixes) else ()
+        for route in candidates:
+            match, child = route.matches(scope)
+            if match is not Match.NONE:
+                scope.update(child)
+                return route
+        return None
+
+
+def named(guard: str, names: Sequence[str]) -> tuple[str, ...]:
+    """`names` as a guard takes them. Raises ConfigurationError if there are none: it would let
+    everybody in.
+    """
+    if not names or any(type(name) is not str for name in names):
+        raise ConfigurationError(
+            f"{guard}: name at least one, as text: {guard}('…', '…'). "
+            "For any signed-in caller use authenticate"
+        )
+    return tuple(names)
+
+
+def _scope_of(connection: Mapping[str, Any]) -> Scope:
+    if isinstance(connection, HTTPConnection):
+        return connection.scope
+    return cast(Scope, connection)
+
+
+def _path(scope: Scope) -> str:
+    """The path below the place where we are mounted."""
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "")
+    below = path.removeprefix(root)
+    return below if below.startswith("/") else path
+
+
+def _stand_in(scope: Scope, mint: Callable[[], str]) -> None:
+    if not any(name == b"authorization" for name, _ in scope["headers"]):
+        scope["headers"] = [*scope["headers"], (b"authorization", b"Bearer " + mint().encode())]

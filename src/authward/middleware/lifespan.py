@@ -1,0 +1,49 @@
+"""Starting before an app and stopping after it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from authward.errors import ConfigurationError
+
+
+class Lifespan:
+    """Runs `startup` before the start-up of `app` and `shutdown` after its end; everything else
+    goes to `protected`.
+
+    Where `app` knows no lifespan, the server says so, and `startup` is left to the first request.
+    """
+
+    def __init__(
+        self,
+        protected: ASGIApp,
+        app: ASGIApp,
+        startup: Callable[[], Awaitable[None]],
+        shutdown: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._protected = protected
+        self._app = app
+        self._startup = startup
+        self._shutdown = shutdown
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan":
+            return await self._protected(scope, receive, send)
+
+        async def receiving() -> Message:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                await self._startup()
+            return message
+
+        async def sending(message: Message) -> None:
+            if message["type"].startswith("lifespan.shutdown."):
+                await self._shutdown()
+            await send(message)
+
+        try:
+            await self._app(scope, receiving, sending)
+        except ConfigurationError as error:
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
