@@ -1,0 +1,151 @@
+"""Logs: one line an entry, nothing forged, no query, no secret."""
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+
+from authward.logs import configure_logs
+from authward.settings import Settings
+
+HOSTILE = "x\r\n12:00:00 [info] forged\x1b[31m\x7f\x85\u2028"
+
+
+@pytest.fixture(autouse=True)
+def as_before(folder: Path) -> Iterator[None]:
+    """Logging is the whole process's: put back what was there."""
+    named = [logging.getLogger(name) for name in ("uvicorn.error", "uvicorn.access")]
+    loggers = [logging.getLogger(), logging.getLogger("authward"), logging.getLogger("uvicorn")]
+    root, levels = loggers[0].handlers, [logger.level for logger in loggers]
+    yield
+    loggers[0].handlers = root
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
+    for logger in named:
+        logger.filters = []
+
+
+def configured(form: Literal["console", "json"] | None = None, **settings: Any) -> io.StringIO:
+    stream = io.StringIO()
+    configure_logs(Settings(log_format=form, **settings), stream)
+    return stream
+
+
+def production() -> dict[str, Any]:
+    return {"env": "production", "secret": "s" * 44}
+
+
+def test_lines_for_the_eye() -> None:
+    stream = configured("console")
+    logging.getLogger("authward").info("hello %s", HOSTILE)
+    logging.getLogger("authward.audit").info(
+        '{"time":"t","kind":"user.disabled","outcome":"ok","subject":"u1","userAgent":"a\\u001b"}'
+    )
+    hello, audit = stream.getvalue().splitlines()
+    assert hello[8:] == (
+        " [info     ] hello x\\x0d\\x0a12:00:00 [info] forged\\x1b[31m\\x7f\\x85\\x2028 [authward]"
+    )
+    assert audit[8:] == (
+        " [info     ] user.disabled [authward.audit] outcome=ok subject=u1 userAgent=a\\x1b"
+    )
+
+
+def test_lines_for_machines() -> None:
+    stream = configured("json")
+    logging.getLogger("authward").warning("hello %s", HOSTILE)
+    logging.getLogger("authward.audit").info(
+        '{"time":"t","kind":"login.failed","outcome":"refused","reason":"x","level":"none"}'
+    )
+    logging.getLogger("authward.audit").error("audit rows not written")
+    hello, audit, plain = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert list(hello) == ["time", "level", "logger", "message"]
+    assert hello["time"].endswith("Z")
+    assert hello["level"] == "warning"
+    assert hello["logger"] == "authward"
+    assert hello["message"].startswith("hello x\\x0d\\x0a")
+    # What an event carries never takes the place of the entry's own fields.
+    assert (audit["message"], audit["level"], audit["reason"]) == ("login.failed", "info", "x")
+    assert plain["message"] == "audit rows not written"
+
+
+@pytest.mark.parametrize("form", ["console", "json"])
+def test_a_traceback_forges_nothing(form: Literal["console", "json"]) -> None:
+    stream = configured(form)
+    password = "correct horse"  # a local variable, which no log may show
+    try:
+        raise ValueError(HOSTILE)
+    except ValueError:
+        logging.getLogger("authward").exception("broken")
+    text = stream.getvalue()
+    assert "ValueError" in text
+    assert password not in text.replace('password = "correct horse"', "")
+    assert not set(text) & {"\x1b", "\r", "\x7f", "\x85", "\u2028"}
+    if form == "json":
+        (entry,) = [json.loads(line) for line in text.splitlines()]
+        assert "\x1b" not in entry["exception"]
+    else:
+        first, *rest = text.splitlines()
+        assert "broken" in first
+        assert all(line.startswith("    ") for line in rest)
+
+
+def test_json_in_production_unless_said_otherwise() -> None:
+    stream = configured(**production())
+    logging.getLogger("authward").info("hello")
+    assert stream.getvalue().startswith("{")
+    stream = configured("console", **production())
+    logging.getLogger("authward").info("hello")
+    assert not stream.getvalue().startswith("{")
+
+
+def test_colours_only_where_someone_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal = Terminal()
+    configure_logs(Settings(), terminal)
+    logging.getLogger("authward").info("hello")
+    assert "\x1b[" in terminal.getvalue()
+
+
+def test_logs_go_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logs(Settings())
+    logging.getLogger("authward").info("hello")
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "hello" in err
+
+
+def test_an_access_line_has_no_query() -> None:
+    stream = configured("console")
+    log = logging.getLogger("uvicorn.access")
+    log.info('%s - "%s %s HTTP/%s" %d', "127.0.0.1:5", "GET", "/a?token=canary", "1.1", 200)
+    log.info("something else")
+    first, second = stream.getvalue().splitlines()
+    assert "GET /a 200 127.0.0.1:5 [uvicorn.access]" in first
+    assert "canary" not in first
+    assert "something else" in second
+
+
+def test_uvicorn_tells_what_matters() -> None:
+    stream = configured("console")
+    log = logging.getLogger("uvicorn.error")
+    log.info("Waiting for application startup.")
+    log.info("Child process [7] died")
+    log.warning("Invalid HTTP request received.")
+    died, invalid = stream.getvalue().splitlines()
+    assert "Child process [7] died" in died
+    assert "Invalid HTTP request received." in invalid
+
+
+def test_others_only_warn() -> None:
+    stream = configured("console")
+    logging.getLogger("sqlalchemy.engine").info("SELECT secret")
+    logging.getLogger("asyncio").warning("slow")
+    (line,) = stream.getvalue().splitlines()
+    assert "slow" in line
