@@ -15,7 +15,7 @@ from authward.services.users import UserEdit
 
 class UsersQuery(Model):
     limit: Annotated[int, Field(ge=1, le=100, examples=[20])] = 20
-    cursor: Annotated[Text, Field(max_length=200)] | None = None
+    cursor: Annotated[Text, Field(min_length=1, max_length=200)] | None = None
     search: Annotated[Text, Field(min_length=1, max_length=200, examples=["ada"])] | None = None
     role: Annotated[Text, Field(min_length=1, max_length=64, examples=["user"])] | None = None
 
