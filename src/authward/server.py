@@ -28,6 +28,7 @@ BACKLOG = 2048
 GRACEFUL_S = 10
 KEEP_ALIVE_S = 75
 MAX_HEAD = 64 * 1024
+WORKER_START_S = 60
 
 Announce = Callable[[Authward, int], Awaitable[None]]
 
@@ -91,6 +92,8 @@ def uvicorn_config(app: Any, settings: Settings, *, factory: bool) -> Config:
         backlog=BACKLOG,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=GRACEFUL_S,
+        # Imports on a busy machine outlast the default 5 s: the worker would be killed for ever.
+        timeout_worker_healthcheck=WORKER_START_S,
     )
 
 
@@ -109,9 +112,9 @@ def _run_one(settings: Settings, listener: socket.socket, announce: Announce) ->
     async def serve() -> bool:
         await auth.startup()
         try:
-            await announce(auth, _port(listener))
             server = Server(config)
             with _ends_quietly(server):
+                await announce(auth, _port(listener))
                 await server.serve([listener])
             return server.started
         finally:
@@ -123,7 +126,9 @@ def _run_one(settings: Settings, listener: socket.socket, announce: Announce) ->
 
 @contextmanager
 def _ends_quietly(server: Server) -> Iterator[None]:
-    """Take the signal that uvicorn raises again after its orderly end, which is no failure."""
+    """SIGINT and SIGTERM end `server` in order, from before uvicorn listens to them until after it
+    has raised them again: an orderly end is no failure.
+    """
 
     def stop(number: int, frame: object) -> None:
         server.should_exit = True
@@ -146,9 +151,10 @@ def _run_many(settings: Settings, listener: socket.socket, announce: Announce) -
         finally:
             await auth.shutdown()
 
-    asyncio.run(prepare())
+    # From here on signals wait for the supervisor: one that comes early is not lost.
     config = uvicorn_config(Worker(settings), settings, factory=True)
     supervisor = Multiprocess(config, sockets=[listener])
+    asyncio.run(prepare())
     supervisor.run()
     return all(process.exitcode != STARTUP_FAILURE for process in supervisor.processes)
 
