@@ -58,6 +58,28 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
+@pytest.fixture(scope="module")
+def shared_folder(migrated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the server that a module's tests share."""
+    folder = tmp_path_factory.mktemp("shared")
+    for file in migrated.iterdir():
+        shutil.copy(file, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def shared(shared_folder: Path) -> Iterator["Served"]:
+    """One server for all tests of a module: a start costs seconds of processor time."""
+    with serving(shared_folder) as served:
+        yield served
+
+
+@pytest.fixture
+def beside(folder: Path, shared_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Be in the folder of the shared server, so that commands use its database."""
+    monkeypatch.chdir(shared_folder)
+
+
 @pytest.fixture
 def database(folder: Path, migrated: Path) -> Path:
     """The folder, with a database whose one account is the admin root@example.com."""

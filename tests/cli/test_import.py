@@ -8,7 +8,7 @@ from typing import Any
 import bcrypt
 import pytest
 
-from .conftest import PASSWORD, Run, Serve, said
+from .conftest import PASSWORD, Run, said
 
 HASH = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4, prefix=b"2a")).decode()
 
@@ -150,27 +150,3 @@ def test_a_forged_line_stays_one(run: Run, database: Path) -> None:
     result = run("users import", file, code=1)
     assert "\x1b" not in result.output
     assert not any(line.startswith("Imported") for line in result.output.splitlines())
-
-
-def test_everyone_keeps_their_password(run: Run, database: Path, serve: Serve) -> None:
-    served = serve()
-    # bcryptjs writes $2a$ and $2b$; PHP and others $2y$.
-    rows = [
-        row(number, password=prefix + HASH[4:])
-        for number, prefix in enumerate(("$2a$", "$2b$", "$2y$"), 1)
-    ]
-    run("users import", write(database, rows))
-    with served.client() as client:
-        for number in (1, 2, 3):
-            body = {"email": f"USER{number}@example.com", "password": PASSWORD}
-            for _ in range(2):
-                assert client.post("/api/auth/login", json=body).status_code == 200
-            wrong = client.post("/api/auth/login", json={**body, "password": "x"})
-            assert wrong.status_code == 401
-    import sqlite3
-
-    connection = sqlite3.connect(database / "authward.db")
-    hashes = connection.execute("SELECT password_hash FROM users").fetchall()
-    connection.close()
-    # The first login has replaced the bcrypt hash by one of today's.
-    assert all(hashed.startswith("$argon2id$") for (hashed,) in hashes)
