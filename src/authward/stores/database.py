@@ -123,6 +123,7 @@ class Database:
         self.on_commit: OnCommit = _ignore
         self._clock = clock
         self._patience = patience
+        self._running: set[asyncio.Task[Any]] = set()
         if self.postgresql:
             self._writer = postgresql_engine(url, size=POSTGRESQL_POOL, patience=patience)
             # Reads are single statements: no BEGIN and COMMIT around them. The pool is the same.
@@ -149,7 +150,8 @@ class Database:
     async def write(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
         """Run `work` in one transaction; what it raises rolls back. It runs twice if a connection
         proves dead, or the transaction loses to another, before the commit; a commit in doubt is
-        never repeated. Raises Unavailable if the database is away.
+        never repeated. It ends even if the caller is cancelled. Raises Unavailable if the database
+        is away.
         """
         return await self._attempt(lambda: self._write(work))
 
@@ -185,6 +187,15 @@ class Database:
             return found.all()
 
     async def _attempt(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        # In a task of its own, which a caller that is cancelled does not take along: a transaction
+        # ends as it would, the process hears of it, and no connection is lost on its way from the
+        # pool to us, which with one writer would be the end of writing.
+        task = asyncio.create_task(self._attempt_twice(attempt))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return await asyncio.shield(task)
+
+    async def _attempt_twice(self, attempt: Callable[[], Awaitable[T]]) -> T:
         tries = 2
         while True:
             tries -= 1
@@ -239,7 +250,11 @@ class Database:
             await connection.commit()
 
     async def close(self) -> None:
-        """Dispose of the engines; aiosqlite's threads would otherwise keep the process."""
+        """Let what is under way end, then close all connections, or aiosqlite's threads would keep
+        the process.
+        """
+        while self._running:
+            await asyncio.wait(self._running)
         await self._writer.dispose()
         if not self.postgresql:
             await self._reader.dispose()

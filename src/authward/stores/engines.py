@@ -10,7 +10,7 @@ from urllib.parse import quote, urlsplit
 
 from sqlalchemy import URL, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import DBAPIError, DisconnectionError
+from sqlalchemy.exc import DBAPIError, DisconnectionError, NotSupportedError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -31,8 +31,8 @@ _SQLITE_AWAY = {
 # Connection, authorisation and missing database; resources, locks, shutdowns, a server that only
 # reads, broken disks.
 _POSTGRESQL_AWAY = ("08", "28", "3D", "40", "53", "55", "57", "58", "25006")
-# A connection that ended, a serialization failure, a deadlock, a plan that a migration made stale.
-_POSTGRESQL_AGAIN = ("08", "57P01", "57P02", "40001", "40P01", "0A000")
+# A connection that ended, a serialization failure, a deadlock.
+_POSTGRESQL_AGAIN = ("08", "57P01", "57P02", "40001", "40P01")
 
 
 def away(error: DBAPIError) -> bool:
@@ -53,7 +53,10 @@ def worth_another_try(error: DBAPIError) -> bool:
     """Whether the same transaction may pass at once: its connection was dead already, or it lost to
     another.
     """
-    return error.connection_invalidated or _state(error).startswith(_POSTGRESQL_AGAIN)
+    # NotSupportedError is asyncpg's word for a plan that a migration made stale.
+    if error.connection_invalidated or isinstance(error, NotSupportedError):
+        return True
+    return _state(error).startswith(_POSTGRESQL_AGAIN)
 
 
 def said(error: BaseException) -> str:
