@@ -1,0 +1,145 @@
+"""What the README and the pages of the command line and the settings say, done."""
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import click
+import httpx2
+import pytest
+
+from authward.cli import main
+from authward.settings import Settings
+from tests.needs import require
+
+from .conftest import Run, Served, register
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def test_it_leads_with_the_two_commands() -> None:
+    first = blocks(README, "sh")[0].splitlines()
+    assert [line.partition("#")[0].strip() for line in first] == ["make serve", "make test"]
+    assert README.index("make serve") < 600
+
+
+def test_the_curl_block(shared: Served, folder: Path) -> None:
+    require("curl", "apt-get install curl", found=shutil.which("curl"))
+    (script,) = [block for block in blocks(README, "sh") if "curl" in block]
+    # Verbatim, but for the port, which is another server's while tests run.
+    assert script.count("http://127.0.0.1:8000") == 1
+    done = subprocess.run(
+        ["sh", "-euc", script.replace("http://127.0.0.1:8000", shared.url)],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    answers = re.findall(r'"(?:message|error)":"([^"]*)"', done.stdout)
+    assert answers == [
+        "User registered successfully",
+        "Profile",
+        "Token refreshed",
+        "Logged out",
+        "The session has ended",
+        "token_revoked",
+    ]
+    assert done.stderr == ""
+
+
+def test_the_admin_line(run: Run, folder: Path) -> None:
+    (line,) = [block for block in blocks(README, "sh") if "users create" in block]
+    words = line.strip().removeprefix(".venv/bin/authward ")
+    run(f"{words} --password-stdin", input="long walks by the river")
+
+
+@pytest.fixture
+def app(folder: Path) -> Iterator[ModuleType]:
+    """The README's FastAPI app as a module."""
+    (code,) = blocks(README, "python")
+    module = ModuleType("readme_app")
+    sys.modules["readme_app"] = module
+    exec(compile(code, "README.md", "exec"), module.__dict__)
+    yield module
+    del sys.modules["readme_app"]
+
+
+async def test_the_fastapi_block(app: ModuleType) -> None:
+    transport = httpx2.ASGITransport(app=app.app)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        body = {"email": "ada@example.com", "password": "long walks by the river", "name": "Ada"}
+        answer = await client.post("/api/auth/register", json=body)
+        token = {"Authorization": f"Bearer {answer.json()['data']['accessToken']}"}
+        assert (await client.get("/api/hello")).status_code == 401
+        assert (await client.get("/api/hello", headers=token)).json() == "Hello ada@example.com"
+        assert (await client.get("/api/reports", headers=token)).status_code == 403
+    await app.auth.shutdown()
+
+
+def test_links_lead_somewhere() -> None:
+    for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text(encoding="utf-8")):
+            if not target.startswith("http"):
+                assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def commands(group: click.Group, name: str = "") -> Iterator[tuple[str, click.Command]]:
+    for command in group.commands.values():
+        path = f"{name} {command.name}".strip()
+        if isinstance(command, click.Group):
+            yield from commands(command, path)
+        else:
+            yield path, command
+
+
+@pytest.mark.parametrize(("name", "command"), [*commands(main)])
+def test_every_command_and_option_is_documented(name: str, command: click.Command) -> None:
+    page = (ROOT / "docs/commands.md").read_text(encoding="utf-8")
+    assert f"authward {name}" in page
+    for parameter in command.params:
+        if isinstance(parameter, click.Option):
+            assert max(parameter.opts, key=len) in page, parameter.opts
+    assert command.help
+    assert {"--json"} <= {option for one in command.params for option in one.opts}
+
+
+def test_every_setting_is_documented_with_its_default(folder: Path) -> None:
+    page = (ROOT / "docs/settings.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `AUTHWARD_(\w+)` \| (.*?) \| .{10,} \|$", page, re.MULTILINE))
+    assert {name.lower() for name in rows} == set(Settings.model_fields)
+    for name, shown in rows.items():
+        default = Settings.model_fields[name.lower()].default
+        if shown == "none":
+            assert default in (None, ())
+        else:
+            stated = Settings(**{name.lower(): shown.strip("`")})
+            assert getattr(stated, name.lower()) == default, name
+
+
+def test_the_moving_page(run: Run, database: Path) -> None:
+    """Its example of what an import answers is what an import answers."""
+    page = (ROOT / "docs/moving-from-express.md").read_text(encoding="utf-8")
+    (example,) = blocks(page, "text")
+    hashed = "$2a$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy"
+    rows = [f'{{"email": "u{n}@example.com", "password": "{hashed}"}}' for n in range(1, 11)]
+    rows[2] = rows[2].replace("u3@example.com", "u3")
+    rows[6] = rows[6].replace(hashed, "secret")
+    rows[8] = rows[8].replace("}", ', "role": "editor"}')
+    result = run("users import -", input="\n".join(rows), code=1)
+    assert result.stderr.replace("of 10 rows", "of 5210 rows") == example
+
+
+def test_the_server_is_the_documented_one(shared: Served) -> None:
+    with shared.client() as client:
+        assert register(client, "someone@example.com")["user"]["role"] == "user"
+        assert client.get("/docs").status_code == 200
