@@ -6,6 +6,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,12 +15,13 @@ from urllib.parse import urlsplit
 from starlette.routing import Router
 from starlette.types import ASGIApp, Scope
 
+from authward.core.clients import client_of
 from authward.core.cookies import CookieNames
 from authward.core.cors import CorsPolicy
 from authward.core.hosts import host_name
 from authward.core.keys import MasterSecret
 from authward.core.principal import Principal
-from authward.errors import ConfigurationError
+from authward.errors import ConfigurationError, Refusal, Unavailable
 from authward.http.admission import Admission, Entrance, named
 from authward.http.endpoint import Site
 from authward.http.routes import routes
@@ -178,6 +180,7 @@ class Authward:
             own_origins=self._own_origins,
             clock=self.clock,
             before=before,
+            refused=self._refused,
         )
 
     def routes(self) -> list[OwnRoute]:
@@ -201,6 +204,12 @@ class Authward:
         )
         store.database.on_commit = process.committed
         return process
+
+    def _refused(self, scope: Scope, refusal: Refusal) -> None:
+        # Before start-up there is nobody to tell.
+        with suppress(Unavailable):
+            client = client_of(scope.get("client"), scope["headers"])
+            self.services.access.denied(refusal, client)
 
     def _own_origins(self, scope: Scope) -> frozenset[str]:
         server = scope.get("server")

@@ -26,7 +26,9 @@ class Detail:
 
 
 class Refusal(Exception):
-    """A request that is answered with an error. `reason` goes to the log, never to the client."""
+    """A request that is answered with an error. `reason` goes to the log, never to the client.
+    `audited` says that it has been written down already.
+    """
 
     code: ClassVar[str] = "internal_error"
     status: ClassVar[int] = 500
@@ -39,12 +41,14 @@ class Refusal(Exception):
         text: str | None = None,
         details: Sequence[Detail] = (),
         retry_after: int | None = None,
+        audited: bool = False,
     ) -> None:
         super().__init__(reason or self.code)
         self.reason = reason
         self.message = self.text if text is None else text
         self.details = tuple(details)
         self.retry_after = retry_after
+        self.audited = audited
 
 
 class MalformedRequest(Refusal):

@@ -69,9 +69,9 @@ class Process:
         """What a transaction of this process did: into the log, and into our own view before we
         answer.
         """
+        self._feed.apply(changes)
         for event in events:
             audit_log.info(audit_line(event, self._clock))
-        self._feed.apply(changes)
 
     async def start(self) -> Services:
         """Open the store, load the keys, read the feed. Raises ConfigurationError."""
@@ -90,7 +90,9 @@ class Process:
         )
         tokens = Tokens(rings, policy, self._feed, clock, self._chance)
         times = SessionTimes(settings.session_ttl, settings.refresh_grace)
-        sessions = Sessions(store.sessions, store.users, tokens, times, clock, self._chance)
+        sessions = Sessions(
+            store.sessions, store.users, tokens, times, self._refusals, clock, self._chance
+        )
         least = settings.password_min_length
         self._sweeper = asyncio.create_task(self._sweep(), name="authward-sweep")
         return Services(
@@ -119,10 +121,12 @@ class Process:
         if self._sweeper is not None:
             self._sweeper.cancel()
             await asyncio.gather(self._sweeper, return_exceptions=True)
-        await self._feed.stop()
-        await self._refusals.stop()
-        self._lane.stop()
-        await self._store.close()
+        try:
+            await self._feed.stop()
+            await self._refusals.stop()
+        finally:
+            self._lane.stop()
+            await self._store.close()
 
     async def _sweep(self) -> None:
         while True:
@@ -199,9 +203,10 @@ class Running:
         # A loop cancels its tasks before it closes.
         try:
             await asyncio.get_running_loop().create_future()
-        finally:
+        except asyncio.CancelledError:
             if self._keeper is not None:
                 await self.stop()
+            raise
 
 
 def audit_line(event: Event, clock: Clock) -> str:

@@ -28,8 +28,8 @@ def proven_claims(call: Call, token: str) -> RefreshClaims:
 
     Raises InvalidRefreshToken, OriginNotAllowed, CsrfFailed, InvalidToken.
     """
+    claims = call.services.tokens.refresh_claims(token, expired_too=True)
     try:
-        claims = call.services.tokens.refresh_claims(token, expired_too=True)
         check_csrf(
             provenance(
                 _header(call, b"origin"),
@@ -43,7 +43,7 @@ def proven_claims(call: Call, token: str) -> RefreshClaims:
         )
         _check_same_user(call, claims)
     except Refusal as refusal:
-        call.services.access.denied(refusal, call.client)
+        call.services.access.denied(refusal, call.client, subject=claims.sub)
         raise
     return claims
 

@@ -120,9 +120,12 @@ class Resource:
         endpoint = self.endpoints.get("GET" if method == "HEAD" else method)
         if endpoint is None:
             return await self._other_method(scope, send, services)
+        client = client_of(scope.get("client"), scope["headers"])
+        call = Call(scope, client, services, self.site)
         try:
-            answer = await _run(endpoint, scope, receive, services, self.site)
+            answer = await _run(endpoint, call, receive)
         except Refusal as refusal:
+            services.access.denied(refusal, client, call._principal)
             return await send_refusal(scope, send, refusal, services.clock.now())
         await send_answer(
             send,
@@ -138,13 +141,11 @@ class Resource:
         await send_refusal(scope, send, MethodNotAllowed(), services.clock.now(), allow)
 
 
-async def _run(
-    endpoint: Endpoint, scope: Scope, receive: Receive, services: Services, site: Site
-) -> Answer:
-    call = Call(scope, client_of(scope.get("client"), scope["headers"]), services, site)
+async def _run(endpoint: Endpoint, call: Call, receive: Receive) -> Answer:
+    scope = call.scope
     if endpoint.who == "user":
         needed = () if endpoint.permission is None else (endpoint.permission,)
-        call._principal = services.access.admit(
+        call._principal = call.services.access.admit(
             scope["headers"], lambda: call.client, permissions=needed
         )
     if endpoint.query is not None:

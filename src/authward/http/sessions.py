@@ -63,15 +63,15 @@ async def logout(call: Call) -> Answer:
     ended = None
     if token is not None:
         try:
-            ended = proven_claims(call, token).sid
+            claims = proven_claims(call, token)
+            ended = claims.sid, claims.sub
         except InvalidRefreshToken:
             ended = None  # a broken cookie names no session; clearing it is all there is to do
     if ended is None:
         # Without a cookie the bearer is the authenticator, and it is not ambient.
-        bearer = bearer_session(call)
-        ended = None if bearer is None else bearer[0]
+        ended = bearer_session(call)
     if ended is not None:
-        await call.services.sessions.end(ended, call.client)
+        await call.services.sessions.end(*ended, call.client)
     return Answer(None, "Logged out", headers=(clear_refresh_cookie(call), CLEAR_CACHE))
 
 

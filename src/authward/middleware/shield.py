@@ -26,6 +26,7 @@ from authward.ports import Clock
 log = logging.getLogger("authward")
 
 OwnOrigins = Callable[[Scope], Container[str]]
+Refused = Callable[[Scope, Refusal], None]
 
 REFUSALS = "authward.refusals"
 """The key of the scope under which an app's guards note what they raise."""
@@ -55,11 +56,15 @@ class _Answer:
             message = {**message, "headers": [*message.get("headers", ()), *self._added]}
         await self._send(message)
 
-    async def release(self) -> None:
-        """Send what was held back after all."""
+    def drop(self) -> list[Message]:
+        """Forget what was held back; hold back no more."""
         held, self.held = self.held, []
         self._refusals.clear()
-        for message in held:
+        return held
+
+    async def release(self) -> None:
+        """Send what was held back after all."""
+        for message in self.drop():
             await self(message)
 
 
@@ -67,7 +72,8 @@ class Shield:
     """Protects `app`. `own_origins` are those this server itself is reached at; `hosts` None lets
     any well-formed Host in.
 
-    `before` runs ahead of the first request of a process, where no lifespan ran it.
+    `before` runs ahead of the first request of a process, where no lifespan ran it; `refused` hears
+    of each refusal that reaches us.
     """
 
     def __init__(
@@ -79,6 +85,7 @@ class Shield:
         own_origins: OwnOrigins,
         clock: Clock,
         before: Callable[[], Awaitable[None]],
+        refused: Refused,
     ) -> None:
         self._app = app
         self._cors = cors
@@ -86,6 +93,7 @@ class Shield:
         self._own_origins = own_origins
         self._clock = clock
         self._before = before
+        self._refused = refused
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -113,18 +121,19 @@ class Shield:
             await self._before()
             await self._app(scope, receive, answer)
             await answer.release()
-        except Refusal as refusal:
+        except Exception as error:
+            refusal = _refusal_behind(error, refusals)
+            if refusal is None:
+                await answer.release()
             if answer.started:
                 raise
-            answer.held.clear()
-            refusals.clear()
+            if refusal is None:
+                log.exception("%s %s failed", scope["method"], printable(scope["path"], 512))
+                refusal = InternalError()
+            else:
+                self._refused(scope, refusal)
+            answer.drop()
             await send_refusal(scope, answer, refusal, self._clock.now())
-        except Exception:
-            await answer.release()
-            if answer.started:
-                raise
-            log.exception("%s %s failed", scope["method"], printable(scope["path"], 512))
-            await send_refusal(scope, answer, InternalError(), self._clock.now())
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         origin, hosts = _origin_and_hosts(scope)
@@ -135,7 +144,8 @@ class Shield:
             if origin is not None:
                 self._check_origin(scope, origin)
             await self._before()
-        except Refusal:
+        except Refusal as refusal:
+            self._refused(scope, refusal)
             await receive()
             return await send({"type": "websocket.close", "code": 1008})
         await self._app(scope, receive, send)
@@ -156,6 +166,17 @@ class Shield:
     def _check_origin(self, scope: Scope, origin: str) -> None:
         if not self._cors.allows(origin) and parse_origin(origin) not in self._own_origins(scope):
             raise OriginNotAllowed(f"origin {printable(origin, 100)}")
+
+
+def _refusal_behind(error: BaseException | None, noted: list[Refusal]) -> Refusal | None:
+    """The refusal that was raised, or that a framework wrapped in an exception of its own."""
+    if isinstance(error, Refusal):
+        return error
+    while error is not None:
+        if isinstance(error, Refusal) and error in noted:
+            return error
+        error = error.__cause__
+    return None
 
 
 def _origin_and_hosts(scope: Scope) -> tuple[str | None, list[bytes]]:

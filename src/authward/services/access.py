@@ -58,10 +58,24 @@ class Access:
             raise
         return principal
 
-    def denied(self, refusal: Refusal, client: Client, principal: Principal | None = None) -> None:
-        """Audit a refusal that a client caused."""
-        if refusal.status in (401, 403):
-            subject = None if principal is None else principal.id
-            self._refusals.note(
-                "access.denied", client, subject=subject, reason=f"{refusal.code}: {refusal.reason}"
-            )
+    def denied(
+        self,
+        refusal: Refusal,
+        client: Client,
+        principal: Principal | None = None,
+        *,
+        subject: str | None = None,
+    ) -> None:
+        """Audit a refusal that a client caused, unless that has been done. `subject` is whose right
+        was asked for, where no principal is known.
+        """
+        if refusal.audited or refusal.status not in (401, 403):
+            return
+        refusal.audited = True
+        self._refusals.note(
+            "access.denied",
+            client,
+            subject=subject if principal is None else principal.id,
+            error=refusal.code,
+            reason=refusal.reason,
+        )

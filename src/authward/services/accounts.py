@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import logging
 from base64 import urlsafe_b64encode
 
 from authward.core.audit import Client, Event
 from authward.core.passwords import check_new_password
 from authward.core.principal import Principal
 from authward.core.users import BadEmail, User, UserChange, canonical_email
-from authward.errors import Detail, InvalidCredentials, NotFound, UserExists, ValidationError
+from authward.errors import (
+    Detail,
+    InvalidCredentials,
+    NotFound,
+    Refusal,
+    UserExists,
+    ValidationError,
+)
 from authward.ports import Chance, Clock, NewUser, UserStore
 from authward.services.audit import Refusals
 from authward.services.hashing import Hasher
 from authward.services.sessions import Sessions, SignedIn
 
 DEFAULT_ROLE = "user"
+
+log = logging.getLogger("authward")
 
 
 class Accounts:
@@ -38,6 +48,7 @@ class Accounts:
         self._clock = clock
         self._chance = chance
         self._min_length = password_min_length
+        self._upgrading: set[str] = set()
 
     async def create(
         self,
@@ -80,7 +91,8 @@ class Accounts:
     async def login(
         self, email: str, password: str, client: Client, *, presented: str | None
     ) -> SignedIn:
-        """Sign in. An unknown account, a wrong password and a disabled account are one answer at one time.
+        """Sign in. An unknown account, a wrong password and a disabled account are one answer at
+        one time.
 
         Raises InvalidCredentials, Overloaded.
         """
@@ -98,10 +110,9 @@ class Accounts:
                 "login.failed", client, subject=subject, reason=_why(user, verdict.ok)
             )
             await self._hasher.release_failure(began)
-            raise InvalidCredentials(_why(user, verdict.ok))
+            raise InvalidCredentials(_why(user, verdict.ok), audited=True)
         if verdict.outdated:
-            upgraded = await self._hasher.hash(password)
-            await self._store.upgrade_hash(user.id, user.password_hash, upgraded)
+            await self._upgrade(user, password)
         return signed_in
 
     async def profile(self, user_id: str) -> User:
@@ -120,6 +131,21 @@ class Accounts:
         if user is None:
             raise NotFound("account deleted")
         return user
+
+    async def _upgrade(self, user: User, password: str) -> None:
+        """Hash a verified password anew, once for all sign-ins of the moment. The sign-in stands
+        whatever becomes of this: the next one tries again.
+        """
+        if user.id in self._upgrading:
+            return
+        self._upgrading.add(user.id)
+        try:
+            upgraded = await self._hasher.hash(password)
+            await self._store.upgrade_hash(user.id, user.password_hash, upgraded)
+        except Refusal as busy:
+            log.warning("a password hash was not upgraded: %s", busy.reason)
+        finally:
+            self._upgrading.discard(user.id)
 
     async def _find(self, email: str) -> User | None:
         try:

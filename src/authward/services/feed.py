@@ -1,4 +1,6 @@
-"""Following the change feed: what other processes revoked, and what roles grant. Requests read memory only."""
+"""Following the change feed: what other processes revoked, and what roles grant. Requests read
+memory only.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from authward.core.permissions import effective
 from authward.core.revocations import Revocations
+from authward.core.tokens import SKEW
 from authward.errors import Refusal, Unavailable
 from authward.ports import Change, ChangeFeed, Clock
 
@@ -19,7 +22,8 @@ log = logging.getLogger("authward.feed")
 class Feed:
     """This process's view of revocations and roles.
 
-    `horizon` is the life of the longest access token, in seconds; `max_lag` how stale the view may grow, in seconds.
+    `horizon` is the life of the longest access token, `max_lag` how stale the view may grow, both
+    in seconds.
     """
 
     def __init__(
@@ -28,11 +32,13 @@ class Feed:
         self.revocations = Revocations()
         self.roles: Mapping[str, frozenset[str]] = {}
         self.roles_version = 0
+        self.horizon = horizon
         self._changes = changes
         self._clock = clock
         self._interval = interval
         self._max_lag = max_lag
-        self._horizon_ms = int(horizon * 1000)
+        # Longer by what clocks may differ: a token is dated by one clock, its end by another.
+        self._horizon_ms = int((horizon + 2 * SKEW) * 1000)
         self._cursor = 0
         self._read_at: float | None = None
         self._polls = 0
@@ -63,7 +69,9 @@ class Feed:
             self.revocations.prune(int(self._clock.now() * 1000) - self._horizon_ms)
 
     def apply(self, changes: Sequence[Change]) -> None:
-        """Take changes in: those read, and our own before we answer. Taking one twice is harmless."""
+        """Take changes in: those read, and our own before we answer. Taking one twice is
+        harmless.
+        """
         now = int(self._clock.now() * 1000)
         for change in changes:
             at = change.at or now
@@ -75,7 +83,9 @@ class Feed:
                 self.revocations.supersede_user(change.subject, change.ver, at)
 
     def require_fresh(self) -> None:
-        """Refuse to answer from a view that was never read or is too old: fail closed. Raises Unavailable."""
+        """Refuse to answer from a view that was never read or is too old: fail closed. Raises
+        Unavailable.
+        """
         if self._read_at is None:
             raise Unavailable("feed never read", retry_after=1)
         if self._clock.monotonic() - self._read_at > self._max_lag:
@@ -104,5 +114,6 @@ class Feed:
             except Refusal as away:
                 log.warning("change feed not read: %s", away.reason)
             except Exception:
-                # A follower that dies would leave revoked tokens alive; it tries on, and staleness fails closed.
+                # A follower that dies would leave revoked tokens alive; it tries on, and staleness
+                # fails closed.
                 log.exception("change feed not read")

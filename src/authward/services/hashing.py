@@ -1,4 +1,6 @@
-"""The hashing lane: password hashing in a bounded pool off the event loop, behind a bounded queue."""
+"""The hashing lane: password hashing in a bounded pool off the event loop, behind a bounded
+queue.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +16,7 @@ from authward.core.passwords import (
     HashParameters,
     Verdict,
     hash_password,
+    known_scheme,
     verify_password,
 )
 from authward.errors import Overloaded
@@ -21,7 +24,9 @@ from authward.ports import Chance, Clock
 
 T = TypeVar("T")
 FLOOR_MARGIN = 1.5
+FLOOR_RISES = 8
 _PREFIX = len("$2b$10$")
+_BCRYPT_REST = 53  # salt and digest
 
 
 class Hasher(Protocol):
@@ -51,14 +56,17 @@ class HashLane:
         self._pending = 0
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="authward-hash")
         self._dummy = ""
-        self._floor = 0.0
+        self._floor = self._slowest = 0.0
         self._timed: set[str] = set()
+        self._timing = asyncio.Lock()
 
     async def start(self, schemes: Iterable[str]) -> None:
-        """Time today's parameters and each old scheme present (bcrypt prefixes like `$2b$10$`), for the failure floor."""
+        """Time today's parameters and each old scheme present (bcrypt prefixes like `$2b$10$`), for
+        the floor of failures.
+        """
         began = self._clock.monotonic()
         self._dummy = await self._run(self._hash, "")
-        self._raise_floor(began)
+        self._took(began)
         for scheme in schemes:
             await self._time(scheme)
 
@@ -80,25 +88,31 @@ class HashLane:
         return await self._run(verify_password, hashed, password, self._parameters)
 
     async def release_failure(self, began: float) -> None:
-        """Every failure is told at one fixed floor above the slowest scheme present, so its time says nothing."""
-        left = began + self._floor - self._clock.monotonic()
-        if left > 0:
-            await asyncio.sleep(left)
+        """Every failure is told at one floor above the slowest scheme present, so its time says
+        nothing. One that outran it raises it: it was set on a quieter machine.
+        """
+        took = self._clock.monotonic() - began
+        if took < self._floor:
+            return await asyncio.sleep(self._floor - took)
+        self._floor = min(took * FLOOR_MARGIN, max(self._floor, self._slowest * FLOOR_RISES))
 
     def _hash(self, password: str) -> str:
         return hash_password(password, self._chance(SALT_BYTES), self._parameters)
 
     async def _time(self, scheme: str) -> None:
-        cost = scheme[4:6]
-        if scheme in self._timed or not cost.isdigit():
+        # What no password can match costs nothing to verify: it needs no floor.
+        if scheme in self._timed or not known_scheme(scheme + "." * _BCRYPT_REST):
             return
-        began = self._clock.monotonic()
-        await self._run(bcrypt.hashpw, b"", bcrypt.gensalt(int(cost)))
-        self._timed.add(scheme)
-        self._raise_floor(began)
+        async with self._timing:
+            if scheme not in self._timed:
+                began = self._clock.monotonic()
+                await self._run(bcrypt.hashpw, b"", bcrypt.gensalt(int(scheme[4:6])))
+                self._timed.add(scheme)
+                self._took(began)
 
-    def _raise_floor(self, began: float) -> None:
-        self._floor = max(self._floor, (self._clock.monotonic() - began) * FLOOR_MARGIN)
+    def _took(self, began: float) -> None:
+        self._slowest = max(self._slowest, self._clock.monotonic() - began)
+        self._floor = max(self._floor, self._slowest * FLOOR_MARGIN)
 
     async def _run(self, work: Callable[..., T], *arguments: object) -> T:
         if self._pending >= self._most:

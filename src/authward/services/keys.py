@@ -36,7 +36,8 @@ class Rings:
 async def load_rings(store: KeyStore, master: MasterSecret, chance: Chance) -> Rings:
     """Open the stored rings, making a first key for each that has none.
 
-    Raises ConfigurationError if the master secret is not the one they were sealed with, or a key is too weak.
+    Raises ConfigurationError if the master secret is not the one they were sealed with, or a key is
+    too weak.
     """
     fresh = [_first_key(ring, chance) for ring in RINGS]
     stored = await store.add_first(
@@ -86,7 +87,9 @@ def _first_key(ring: Ring, chance: Chance) -> Key:
 
 
 def read_secret_file(path: Path) -> str:
-    """The secret in a file. Raises ConfigurationError if it cannot be read or others may read it."""
+    """The secret in a file. Raises ConfigurationError if it cannot be read, or others may read
+    it.
+    """
     try:
         mode = path.stat().st_mode
         text = path.read_text(encoding="utf-8").strip()
@@ -98,10 +101,13 @@ def read_secret_file(path: Path) -> str:
 
 
 def make_secret_file(path: Path) -> str:
-    """Make a secret in a new file only we can read, or read the one that is there. Safe for several processes at once."""
+    """Make a secret in a new file only we can read, or read the one that is there. Safe for
+    several processes at once.
+    """
     if path.exists():
         return read_secret_file(path)
-    # Written aside and linked into place: nobody ever sees half a secret, and of two makers one wins.
+    # Written aside and linked into place: nobody ever sees half a secret, and of two makers one
+    # wins.
     aside = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
     try:
         descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

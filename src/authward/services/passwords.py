@@ -33,16 +33,17 @@ class Passwords:
         began = self._clock.monotonic()
         user = await self._store.by_id(principal.id)
         verdict = await self._hasher.verify(None if user is None else user.password_hash, current)
-        if user is None or not verdict.ok:
+        if user is None or user.disabled_at is not None or not verdict.ok:
             self._refusals.note(
                 "password.change_refused", client, subject=principal.id, reason="wrong password"
             )
             await self._hasher.release_failure(began)
-            raise InvalidCredentials("wrong current password")
+            raise InvalidCredentials("wrong current password", audited=True)
         hashed = await self._hasher.hash(new)
 
         def decide(now: User) -> UserChange:
-            # A reset that came between has the last word: what was verified is no longer the password.
+            # A reset that came between has the last word: what was verified is no longer the
+            # password.
             if now.epoch != user.epoch:
                 raise InvalidCredentials("account changed meanwhile")
             return UserChange(

@@ -9,8 +9,9 @@ from authward.core.audit import Client, Event
 from authward.core.principal import Principal
 from authward.core.sessions import Session, Verdict
 from authward.core.users import User, UserChange
-from authward.errors import InvalidRefreshToken, NotFound, RefreshTokenReused
+from authward.errors import InvalidRefreshToken, NotFound, RefreshTokenReused, Unavailable
 from authward.ports import Chance, Clock, NewSession, SessionStore, UserStore
+from authward.services.audit import Refusals
 from authward.services.tokens import Tokens
 
 
@@ -43,6 +44,7 @@ class Sessions:
         users: UserStore,
         tokens: Tokens,
         times: SessionTimes,
+        refusals: Refusals,
         clock: Clock,
         chance: Chance,
     ) -> None:
@@ -50,6 +52,7 @@ class Sessions:
         self._users = users
         self._tokens = tokens
         self._times = times
+        self._refusals = refusals
         self._clock = clock
         self._chance = chance
 
@@ -58,8 +61,10 @@ class Sessions:
     ) -> SignedIn | None:
         """A new session for an account verified at `user.epoch`; None if it has moved on since.
 
-        The session presented with the request, `replaces`, ends: one planted by someone else is never adopted.
+        The session presented with the request, `replaces`, ends: one planted by someone else is
+        never adopted.
         """
+        detail = {} if replaces is None else {"replaced": replaces}
         session_id = urlsafe_b64encode(self._chance(18)).decode()
         session = await self._store.open(
             NewSession(
@@ -71,7 +76,7 @@ class Sessions:
                 client.ip,
                 client.user_agent,
             ),
-            Event(kind, client, actor=user.id, subject=user.id, session=session_id),
+            Event(kind, client, "ok", user.id, user.id, session_id, detail),
             replaces=replaces,
         )
         return None if session is None else self._signed_in(user, session)
@@ -79,29 +84,36 @@ class Sessions:
     async def refresh(self, token: str, client: Client) -> SignedIn:
         """Answer a refresh token by the table in `core.sessions.judge`.
 
-        Raises RefreshTokenExpired, InvalidRefreshToken, RefreshTokenReused.
+        Raises RefreshTokenExpired, InvalidRefreshToken, RefreshTokenReused, Unavailable.
         """
         claims = self._tokens.refresh_claims(token)
-        done = await self._store.refresh(
-            claims.sid,
-            claims.gen,
-            kid=self._tokens.refresh_kid,
-            grace=int(self._times.grace * 1000),
-            event=lambda verdict, session: _event(verdict, session, client),
-        )
-        if done is None or done.session.user_id != claims.sub:
+        try:
+            done = await self._store.refresh(
+                claims.sid,
+                claims.gen,
+                kid=self._tokens.refresh_kid,
+                grace=int(self._times.grace * 1000),
+                event=lambda verdict, session: _event(verdict, session, client),
+            )
+        except Unavailable as away:
+            # The commit may have happened: who comes back after the grace is taken for a thief.
+            if away.retry_after is not None:
+                away.retry_after = min(away.retry_after, int(self._times.grace // 2))
+            raise
+        if done is None:
             raise InvalidRefreshToken("no such session")
         if done.verdict is Verdict.REUSED:
-            raise RefreshTokenReused("an older generation came back")
-        if done.verdict in (Verdict.ENDED, Verdict.AHEAD):
-            raise InvalidRefreshToken(f"session {done.verdict.name.lower()}")
+            raise RefreshTokenReused("an older generation came back", audited=True)
+        if done.verdict in _REFUSED:
+            kind, reason = _REFUSED[done.verdict]
+            self._refusals.note(kind, client, subject=claims.sub, reason=reason)
+            raise InvalidRefreshToken(reason, audited=True)
         return self._signed_in(done.user, done.session)
 
-    async def end(self, session_id: str, client: Client, *, actor: str | None = None) -> None:
+    async def end(self, session_id: str, user_id: str, client: Client) -> None:
         """Sign out of one session, at any generation; nothing happens if it is over."""
-        await self._store.revoke(
-            session_id, Event("session.ended", client, actor=actor, session=session_id)
-        )
+        event = Event("session.ended", client, actor=user_id, subject=user_id, session=session_id)
+        await self._store.revoke(session_id, event, user_id=user_id)
 
     async def end_all(self, principal: Principal, client: Client) -> None:
         """Sign out everywhere."""
@@ -140,21 +152,24 @@ class Sessions:
         )
 
 
+_REFUSED = {
+    Verdict.ENDED: ("session.refresh_refused", "session ended"),
+    Verdict.AHEAD: ("session.generation_ahead", "a generation not yet given out"),
+}
+"""Told apart from the transaction, folded: whoever holds a dead token may send it without end."""
+
+
 def _event(verdict: Verdict, session: Session, client: Client) -> Event | None:
-    if verdict is Verdict.SAME:
-        return None
-    if verdict is Verdict.OVERLAP:
-        # The retry of a lost answer comes from where the first try came from; anything else may be a thief.
-        if (client.ip, client.user_agent) == (session.ip, session.user_agent):
-            return None
-        return _of(session, client, "session.refresh_overlap", ok=True)
     if verdict is Verdict.ROTATE:
         return _of(session, client, "session.refreshed", ok=True)
     if verdict is Verdict.REUSED:
         return _of(session, client, "session.reuse_detected", ok=False)
-    if verdict is Verdict.AHEAD:
-        return _of(session, client, "session.generation_ahead", ok=False)
-    return _of(session, client, "session.refresh_refused", ok=False)
+    # The retry of a lost answer comes from where the first try came from; anything else may be a
+    # thief.
+    elsewhere = (client.ip, client.user_agent) != (session.ip, session.user_agent)
+    if verdict is Verdict.OVERLAP and elsewhere:
+        return _of(session, client, "session.refresh_overlap", ok=True)
+    return None
 
 
 def _of(session: Session, client: Client, kind: str, *, ok: bool) -> Event:

@@ -26,7 +26,9 @@ CACHED_PER_USER = 32
 
 
 class VerifiedTokens:
-    """Tokens that verified, by their whole text. Successes only, bounded in all and per account, oldest out first."""
+    """Tokens that verified, by their whole text. Successes only, bounded in all and per account,
+    oldest out first.
+    """
 
     __slots__ = ("_by_token", "_by_user", "_most", "_per_user")
 
@@ -79,7 +81,9 @@ class Tokens:
         self._roles_version = feed.roles_version
 
     def verify(self, token: str) -> Principal:
-        """The principal of an access token; no I/O. Raises TokenExpired, InvalidToken, TokenRevoked, Unavailable."""
+        """The principal of an access token; no I/O. Raises TokenExpired, InvalidToken,
+        TokenRevoked, Unavailable.
+        """
         feed = self._feed
         feed.require_fresh()
         now = self._clock.now()
@@ -88,19 +92,17 @@ class Tokens:
             self._roles_version = feed.roles_version
         principal = self._verified.get(token)
         if principal is None:
-            claims = check_access(token, self._rings.access, self._policy, now)
-            principal = self._principal(claims)
+            principal = self._principal(check_access(token, self._rings.access, self._policy, now))
             self._verified.put(token, principal)
-        elif principal.expires_at <= now:
+        if principal.expires_at <= now:
             self._verified.drop(token)
             raise TokenExpired("exp has passed")
         feed.revocations.check(principal.id, principal.session_id, principal.version)
         return principal
 
     def whose(self, token: str) -> AccessClaims:
-        """The claims of a well-signed access token, expired or not. It serves to say whose it was, never to let in.
-
-        Raises InvalidToken.
+        """The claims of a well-signed access token, expired or not. It serves to say whose it was,
+        never to let in. Raises InvalidToken.
         """
         return check_access(
             token, self._rings.access, self._policy, self._clock.now(), expired_too=True
@@ -135,7 +137,9 @@ class Tokens:
         )
 
     def refresh(self, session: Session) -> tuple[str, int]:
-        """The session's current refresh token, the same bytes each time, and its `exp`. Raises InvalidRefreshToken."""
+        """The session's current refresh token, the same bytes each time, and its `exp`. Raises
+        InvalidRefreshToken.
+        """
         key = self._rings.refresh.by_kid(session.kid)
         if key is None:
             raise InvalidRefreshToken("the session's key is gone")
@@ -164,5 +168,6 @@ class Tokens:
             session_id=claims.sid,
             version=claims.ver,
             auth_time=claims.auth_time,
-            expires_at=claims.exp,
+            # No token outlives what the feed remembers, however long it was meant to live once.
+            expires_at=min(claims.exp, claims.iat + int(self._feed.horizon)),
         )

@@ -60,7 +60,8 @@ class Users:
         return user
 
     async def edit(self, actor: Principal, user_id: str, edit: UserEdit, client: Client) -> User:
-        """Change name, address or standing. A moderator edits only those who may do no more than they, and no address.
+        """Change name, address or standing. A moderator edits only those who may do no more than
+        they, and no address.
 
         Raises NotFound, Forbidden, LastAdmin, UserExists, ValidationError.
         """
@@ -70,11 +71,7 @@ class Users:
         if edit.email is not None:
             if actor.role != "admin":
                 raise Forbidden("only an admin changes an address")
-            values |= {
-                "email": edit.email,
-                "email_canonical": require_email(edit.email),
-                "email_verified": False,
-            }
+            values |= {"email": edit.email, "email_canonical": require_email(edit.email)}
         if edit.disabled is not None:
             values["disabled_at"] = int(self._clock.now() * 1000) if edit.disabled else None
 
@@ -82,12 +79,12 @@ class Users:
             check_may_edit(
                 actor.role, actor.permissions, self._feed.permissions(user.role, user.permissions)
             )
-            same_address = edit.email is None or values["email_canonical"] == user.email_canonical
-            return UserChange(values, revoke=bool(edit.disabled) or not same_address)
+            moved = values.get("email_canonical", user.email_canonical) != user.email_canonical
+            unverified = {"email_verified": False} if moved else {}
+            return UserChange(values | unverified, revoke=bool(edit.disabled) or moved)
 
-        return await self._change(
-            user_id, decide, Event("user.edited", client, actor=actor.id, subject=user_id)
-        )
+        event = Event("user.edited", client, actor=actor.id, subject=user_id, detail=_said(edit))
+        return await self._change(user_id, decide, event)
 
     async def set_disabled(
         self, actor: str | None, user_id: str, disabled: bool, client: Client
@@ -137,6 +134,13 @@ class Users:
         if user is None:
             raise NotFound("no such account")
         return user
+
+
+def _said(edit: UserEdit) -> dict[str, str | int]:
+    """What an edit asks for, without personal data."""
+    fields = ",".join(name for name in ("name", "email") if getattr(edit, name) is not None)
+    said: dict[str, str | int] = {"fields": fields} if fields else {}
+    return said if edit.disabled is None else {**said, "disabled": int(edit.disabled)}
 
 
 def _cursor(user: User) -> str:
