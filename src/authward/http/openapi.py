@@ -49,6 +49,8 @@ def document(
             "description": _INTRODUCTION,
             "license": {"name": "MIT", "identifier": "MIT"},
         },
+        # Relative to where the document lies: right behind any mount, too.
+        "servers": [{"url": "."}],
         "tags": [{"name": tag} for tag in dict.fromkeys(map(_tag, endpoints))],
         **openapi_paths(endpoints, cookies),
     }
