@@ -3,5 +3,5 @@
 from hypothesis import HealthCheck, settings
 
 # A busy machine is no fault of the code: no deadline, and slow generation is let pass.
-few = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-many = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+few = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+many = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])

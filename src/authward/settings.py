@@ -234,8 +234,14 @@ def _refuse_unknown_variables(environment: Mapping[str, str], fields: Mapping[st
         ):
             import difflib
 
-            close = difflib.get_close_matches(name.upper(), known, n=1)
-            hint = f" Did you mean {close[0]}?" if close else " See the settings page of the docs"
+            # Without the prefix, which would make any two names look alike.
+            names = [one.upper() for one in fields]
+            close = difflib.get_close_matches(name.upper().removeprefix(PREFIX), names, n=1)
+            hint = (
+                f" Did you mean {PREFIX}{close[0]}?"
+                if close
+                else " See the settings page of the docs"
+            )
             raise ConfigurationError(f"{name}: no such setting.{hint}")
 
 

@@ -4,6 +4,7 @@ CWE-1392, ASVS 13.3.1, OWASP Secrets Management Cheat Sheet.
 """
 
 import base64
+import hashlib
 import secrets
 import string
 
@@ -19,9 +20,9 @@ SHORT = [
     "secret",
     "changeme",
     "correct horse battery staple",
-    secrets.token_hex(31),
-    secrets.token_urlsafe(31),
-    base64.b64encode(bytes(range(31))).decode(),
+    hashlib.sha256(b"").hexdigest()[:62],
+    base64.urlsafe_b64encode(hashlib.sha256(b"").digest()[:31]).decode().rstrip("="),
+    base64.b64encode(hashlib.sha256(b"").digest()[:31]).decode(),
     "0" * 63,
     "a1" * 31,
     "é" * 15,

@@ -26,6 +26,7 @@ ARGON = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash("password
         ARGON.replace("m=8", "m=4294967295"),
         ARGON.replace("m=8", "m=131072").replace("p=1", "p=16384"),
     ],
+    ids=["2^18", "2^31", "65 passes", "passes for years", "1 GiB and more", "4 TiB", "16384 lanes"],
 )
 def test_it_is_refused_unread(bomb: str):
     began = time.perf_counter()

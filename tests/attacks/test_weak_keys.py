@@ -44,7 +44,9 @@ def test_es256_is_p256_alone():
 
 @pytest.mark.parametrize("algorithm", ["EdDSA", "ES256", "RS256"])
 @pytest.mark.parametrize(
-    "material", [b"", b"\0" * 32, b"not DER at all" * 9, pkcs8("rsa2048")[:-9]], ids=len
+    "material",
+    [b"", b"\0" * 32, b"not DER at all" * 9, pkcs8("rsa2048")[:-9]],
+    ids=["empty", "zeros", "text", "cut"],
 )
 def test_what_is_no_private_key_is_refused(algorithm, material: bytes):
     with pytest.raises(ConfigurationError, match="not a PKCS #8 private key"):

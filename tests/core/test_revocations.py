@@ -116,7 +116,7 @@ CHANGES = st.lists(
         st.integers(0, 5),
         st.integers(0, 20),
     ),
-    max_size=12,
+    max_size=6,
 )
 
 

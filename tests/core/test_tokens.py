@@ -205,13 +205,11 @@ def test_any_text_is_refused_and_nothing_else_is_ever_raised(token: str):
 @given(
     payload=st.one_of(
         st.binary(max_size=200),
-        st.recursive(
-            st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10),
-            lambda inner: st.lists(inner) | st.dictionaries(st.text(max_size=10), inner),
-        ).map(lambda value: json.dumps(value).encode()),
+        st.sampled_from([b"null", b"0", b"[]", b"{}", b'""', b"[[{}]]", b'{"iss":{}}']),
         st.dictionaries(
             st.sampled_from(["iss", "sub", "sid", "gen", "iat", "exp", "aud", "email"]),
-            st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.just([[]]),
+            st.sampled_from([None, True, [[]], {}, 1.5]) | st.integers() | st.text(max_size=10),
+            max_size=3,
         ).map(lambda changes: ACCESS.with_claims(**changes)),
     )
 )

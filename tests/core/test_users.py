@@ -84,6 +84,13 @@ def test_what_is_no_address(address: str):
         canonical_email(address)
 
 
+def test_an_address_that_unfolds_past_the_limit_is_refused():
+    """U+FDFA is one character as typed and eighteen in its canonical form."""
+    assert len(canonical_email("\ufdfa@example.com")) == 18 + len("@example.com")
+    with pytest.raises(BadEmail, match="too long"):
+        canonical_email("\ufdfa" * 15 + "@example.com")
+
+
 def test_a_huge_address_is_refused_before_it_is_parsed(monkeypatch):
     import email_validator
 
