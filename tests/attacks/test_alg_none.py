@@ -15,11 +15,11 @@ NONE: list[object] = [
 
 @each_kind
 @pytest.mark.parametrize("alg", NONE, ids=repr)
-@pytest.mark.parametrize("signature", ["", "AA", "ours"])
-def test_no_case_of_none_is_an_algorithm(kind: Kind, alg, signature: str):
+def test_no_case_of_none_is_an_algorithm(kind: Kind, alg):
     header = compact({**kind.header, "alg": alg})
-    written = kind.forge(header=header).rpartition(".")[2] if signature == "ours" else signature
-    kind.refuses(f"{b64(header)}.{b64(kind.payload)}.{written}")
+    kind.refuses(kind.forge(header=header))
+    for signature in ("", "AA", kind.token.rpartition(".")[2]):
+        kind.refuses(f"{b64(header)}.{b64(kind.payload)}.{signature}")
 
 
 @each_kind

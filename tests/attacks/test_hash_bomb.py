@@ -29,10 +29,10 @@ ARGON = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash("password
     ids=["2^18", "2^31", "65 passes", "passes for years", "1 GiB and more", "4 TiB", "16384 lanes"],
 )
 def test_it_is_refused_unread(bomb: str):
-    began = time.perf_counter()
+    began = time.process_time()
     assert not known_scheme(bomb)
     assert not verify_password(bomb, "password", HashParameters()).ok
-    assert time.perf_counter() - began < 0.05
+    assert time.process_time() - began < 0.05
 
 
 def test_what_a_server_can_bear_is_taken():

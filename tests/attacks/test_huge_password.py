@@ -15,10 +15,10 @@ HUGE = "x" * 10_000_000
 
 
 def test_it_is_refused_by_its_length_alone():
-    began = time.perf_counter()
+    began = time.process_time()
     with pytest.raises(ValidationError) as caught:
         check_new_password(HUGE, 8)
-    assert time.perf_counter() - began < 0.05
+    assert time.process_time() - began < 0.05
     assert [detail.code for detail in caught.value.details] == ["too_long"]
     assert len(str(caught.value.details)) < 500
 

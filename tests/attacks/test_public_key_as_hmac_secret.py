@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import NameOID
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
-from authward.core.keys import Algorithm, check_key
+from authward.core.keys import RINGS, Algorithm, check_key
 from authward.core.tokens import check_access
 from authward.errors import ConfigurationError, InvalidToken
 from tests.minting import (
@@ -30,7 +30,7 @@ from tests.minting import (
     private_key,
 )
 
-RINGS: dict[str, tuple[Algorithm, type[OKPKey | ECKey | RSAKey]]] = {
+FORMATS: dict[str, tuple[Algorithm, type[OKPKey | ECKey | RSAKey]]] = {
     "ed25519": ("EdDSA", OKPKey),
     "p256": ("ES256", ECKey),
     "rsa2048": ("RS256", RSAKey),
@@ -50,7 +50,7 @@ def certificate(kind: str) -> x509.Certificate:
 def public_forms(kind: str) -> dict[str, bytes]:
     """Every way this key is published."""
     public = private_key(kind).public_key()
-    algorithm, jwk = RINGS[kind]
+    algorithm, jwk = FORMATS[kind]
     exported = jwk.import_key(pkcs8(kind)).as_dict(private=False)
     forms = {
         "PEM": public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo),
@@ -71,15 +71,15 @@ def public_forms(kind: str) -> dict[str, bytes]:
     return forms
 
 
-CASES = [(kind, form) for kind in RINGS for form in public_forms(kind)]
+CASES = [(kind, form) for kind in FORMATS for form in public_forms(kind)]
 
 
 @pytest.mark.parametrize(("kind", "form"), CASES, ids=[f"{kind} {form}" for kind, form in CASES])
 def test_a_token_signed_with_what_is_public_is_refused(kind: str, form: str):
-    ring = access_ring(key(algorithm=RINGS[kind][0], material=pkcs8(kind)))
+    ring = access_ring(key(algorithm=FORMATS[kind][0], material=pkcs8(kind)))
     secret = public_forms(kind)[form]
     payload = compact({**_claims()})
-    for alg in ("HS256", RINGS[kind][0]):
+    for alg in ("HS256", FORMATS[kind][0]):
         header = compact({"alg": alg, "typ": "at+jwt", "kid": key().kid})
         for known in (secret, hashlib.sha256(secret).digest(), b""):
             with pytest.raises(InvalidToken):
@@ -87,10 +87,11 @@ def test_a_token_signed_with_what_is_public_is_refused(kind: str, form: str):
 
 
 @pytest.mark.parametrize(("kind", "form"), CASES, ids=[f"{kind} {form}" for kind, form in CASES])
-@pytest.mark.parametrize("ring", ["access", "refresh", "csrf"])
-def test_what_is_public_is_refused_as_a_secret_at_load(kind: str, form: str, ring):
-    with pytest.raises(ConfigurationError, match=r"public key or certificate|at least 32 bytes"):
-        check_key(key(ring=ring, material=public_forms(kind)[form]))
+def test_what_is_public_is_refused_as_a_secret_at_load(kind: str, form: str):
+    material = public_forms(kind)[form]
+    for ring in RINGS:
+        with pytest.raises(ConfigurationError, match="public key or certificate"):
+            check_key(key(ring=ring, material=material))
 
 
 def test_random_bytes_are_no_public_key():

@@ -23,9 +23,9 @@ HUGE = 20_000_000
 def test_a_huge_token_costs_neither_time_nor_memory(kind: Kind, token: str):
     tracemalloc.start()
     try:
-        began = time.perf_counter()
+        began = time.process_time()
         assert kind.refuses(token) == "too long"
-        assert time.perf_counter() - began < 0.1
+        assert time.process_time() - began < 0.1
         assert tracemalloc.get_traced_memory()[1] < 1_000_000
     finally:
         tracemalloc.stop()
