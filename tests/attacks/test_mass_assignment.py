@@ -1,4 +1,7 @@
-"""Fields that a body has no business to set: CWE-915, and `userId` in a body, CVE-2025-61928 of Better Auth."""
+"""Fields that a body has no business to set: CWE-915.
+
+`userId` in a body made keys for anybody in CVE-2025-61928 of Better Auth.
+"""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""JSON posted as text/plain, which any page may send without a preflight: CVE-2021-32677 of FastAPI.
+"""JSON as text/plain, which any page may post without a preflight: CVE-2021-32677 of FastAPI.
 
 Also as a form, whose one field is the JSON, and with no type at all.
 """

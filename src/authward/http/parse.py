@@ -104,8 +104,11 @@ def _is_json(content_type: bytes) -> bool:
         kind.startswith(b"application/") and kind.endswith(b"+json")
     ):
         return False
-    charset = parameters.strip().replace(b'"', b"")
-    return not charset.startswith(b"charset=") or charset in (b"charset=utf-8", b"charset=utf8")
+    for parameter in parameters.split(b";"):
+        name, _, value = parameter.strip().partition(b"=")
+        if name == b"charset" and value.strip(b'"') not in (b"utf-8", b"utf8"):
+            return False
+    return True
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -1,0 +1,86 @@
+"""NUL and lone surrogates, in every text of every route, on both databases (CWE-158, CWE-176).
+
+PostgreSQL's text holds no U+0000, no encoding holds half a pair: unchecked, either is a 500.
+"""
+
+import json
+from typing import Any
+
+import pytest
+
+from authward.http.endpoint import Endpoint
+from authward.http.openapi import document
+from authward.http.routes import ENDPOINTS
+from tests.http.talking import Api, Person, talking
+
+BAD = ["\0", "a\0b", "\ud800", "a\udfffb", "\udc00\ud800"]
+IN_QUERY = ["%00", "a%00b", "%ED%A0%80", "a%ED%BF%BFb"]
+
+
+def example_of(one: Endpoint) -> dict[str, Any]:
+    operation = document()["paths"][one.path][one.method.lower()]
+    found: dict[str, Any] = operation["requestBody"]["content"]["application/json"]["example"]
+    return found
+
+
+async def test_no_text_of_any_route_takes_them(database_url: str):
+    asked = 0
+    async with talking(database_url) as api:
+        admin = await api.person("root@example.com", "admin")
+        other = await api.create("other@example.com")
+        for one in ENDPOINTS:
+            path = one.path.replace("{id}", other.id)
+            if one.body is not None:
+                asked += await in_body(api, admin, one, path)
+            if one.query is not None:
+                asked += await in_query(api, admin, one, path)
+            if "{id}" in one.path:
+                asked += await in_path(api, admin, one)
+        assert (await api.auth.services.users.get(other.id)) == other
+    assert asked > 80
+
+
+async def in_body(api: Api, admin: Person, one: Endpoint, path: str) -> int:
+    asked = 0
+    headers = {**admin.bearer, "content-type": "application/json"}
+    texts = {name: value for name, value in example_of(one).items() if isinstance(value, str)}
+    for name in texts:
+        for bad in BAD:
+            body = {**example_of(one), name: f"{texts[name]}{bad}"}
+            # As escapes: the body itself is plain ASCII.
+            content = json.dumps(body).encode()
+            answer = await api.send(one.method, path, content=content, headers=headers)
+            assert answer.status_code == 422, (one.path, name, ascii(bad), answer.text)
+            assert [detail["field"] for detail in answer.json()["details"]] == [name]
+            asked += 1
+    return asked
+
+
+async def in_query(api: Api, admin: Person, one: Endpoint, path: str) -> int:
+    asked = 0
+    operation = document()["paths"][one.path][one.method.lower()]
+    for parameter in operation["parameters"]:
+        for bad in IN_QUERY:
+            url = f"{path}?{parameter['name']}={bad}"
+            answer = await api.send(one.method, url, headers=admin.bearer)
+            assert answer.status_code == 422, (url, answer.text)
+            asked += 1
+    return asked
+
+
+async def in_path(api: Api, admin: Person, one: Endpoint) -> int:
+    """There is no such id, that is all."""
+    body = {} if one.body is None else {"json": example_of(one)}
+    for bad in (*IN_QUERY, "%FF", "%C3%A9", "..%2f", "'", "a" * 65):
+        path = one.path.replace("{id}", f"somebody{bad}")
+        answer = await api.send(one.method, path, headers=admin.bearer, **body)
+        assert answer.status_code == 404, (path, answer.text)
+    return len(IN_QUERY)
+
+
+@pytest.mark.parametrize("path", ["/api/%00", "/%ED%A0%80", "/api/users/%00/role"])
+async def test_nor_does_a_refusal_stumble_over_them(sqlite_url: str, path: str):
+    async with talking(sqlite_url) as api:
+        answer = await api.send("GET", path)
+        assert answer.status_code in (404, 405)
+        assert answer.json()["error"]
