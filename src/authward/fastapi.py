@@ -190,7 +190,6 @@ def _field(location: Collection[Any]) -> str:
 def _describe(app: FastAPI, auth: Installing, *, envelopes: bool) -> None:
     """Let the app's OpenAPI document show our routes, and its 422 as it now is."""
     own = app.openapi
-    ours = openapi_paths(cookies=auth.site.cookies)
     seen: dict[str, Any] = {}
     merged: dict[str, Any] = {}
 
@@ -198,7 +197,7 @@ def _describe(app: FastAPI, auth: Installing, *, envelopes: bool) -> None:
         nonlocal seen, merged
         document = own()
         if document is not seen:
-            seen, merged = document, _merged(document, ours)
+            seen, merged = document, _merged(document, openapi_paths(cookies=auth.site.cookies))
             schemas = merged["components"]["schemas"]
             if envelopes and "HTTPValidationError" in schemas:
                 schemas["HTTPValidationError"] = ref("schemas", "Error")

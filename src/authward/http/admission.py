@@ -177,7 +177,7 @@ def named(guard: str, names: Sequence[str]) -> tuple[str, ...]:
     """`names` as a guard takes them. Raises ConfigurationError if there are none: it would let
     everybody in.
     """
-    if not names or any(type(name) is not str for name in names):
+    if not names or any(type(name) is not str or not name for name in names):
         raise ConfigurationError(
             f"{guard}: name at least one, as text: {guard}('…', '…'). "
             "For any signed-in caller use authenticate"

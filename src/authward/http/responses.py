@@ -61,8 +61,8 @@ def http_error_response(error: HTTPException, scope: Scope, clock: Clock) -> Res
 @lru_cache(maxsize=128)
 def _refusal_kind(status: int) -> type[Refusal]:
     try:
-        phrase = HTTPStatus(status).phrase
+        known = HTTPStatus(status)
     except ValueError:
-        phrase = "Error"
-    code = _CODES.get(status) or phrase.lower().replace(" ", "_").replace("-", "_")
-    return type("HttpError", (Refusal,), {"status": status, "code": code, "text": phrase})
+        known = HTTPStatus.INTERNAL_SERVER_ERROR
+    code = _CODES.get(status) or known.name.lower()
+    return type("HttpError", (Refusal,), {"status": status, "code": code, "text": known.phrase})
