@@ -1,6 +1,7 @@
 """The command line in process and in processes of its own, each in an empty folder."""
 
 import json
+import logging
 import os
 import shutil
 import signal
@@ -19,6 +20,9 @@ from click.testing import CliRunner, Result
 from authward.cli import main
 
 PASSWORD = "correct horse battery"
+
+# One worker runs all of these, so that there is one such server; and machines may be busy.
+SHARED = [pytest.mark.xdist_group("cli-shared"), pytest.mark.timeout(300)]
 
 Run = Callable[..., Result]
 Serve = Callable[..., "Served"]
@@ -42,6 +46,20 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.fixture
+def logs_as_before() -> Iterator[None]:
+    """A server that began in this process takes over its logging: put back what was there."""
+    loggers = [logging.getLogger(name) for name in ("", "authward", "uvicorn")]
+    filtered = [logging.getLogger(name) for name in ("uvicorn.error", "uvicorn.access")]
+    root, levels = loggers[0].handlers, [logger.level for logger in loggers]
+    yield
+    loggers[0].handlers = root
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
+    for logger in filtered:
+        logger.filters = []
+
+
 @pytest.fixture(scope="session")
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a new database and its secret, made once: alembic takes a second."""
@@ -58,18 +76,18 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def shared_folder(migrated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the server that a module's tests share."""
+    """The folder of the server that tests share."""
     folder = tmp_path_factory.mktemp("shared")
     for file in migrated.iterdir():
         shutil.copy(file, folder)
     return folder
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def shared(shared_folder: Path) -> Iterator["Served"]:
-    """One server for all tests of a module: a start costs seconds of processor time."""
+    """One server for all tests marked SHARED: a start costs seconds of processor time."""
     with serving(shared_folder) as served:
         yield served
 
@@ -121,12 +139,12 @@ class Served:
         return str(self.facts["listening"])
 
     def client(self) -> httpx2.Client:
-        return httpx2.Client(base_url=self.url, timeout=30)
+        return httpx2.Client(base_url=self.url, timeout=120)
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Ask it to end, and wait: the exit code."""
         self.process.send_signal(number)
-        return self.process.wait(30)
+        return self.process.wait(120)
 
     def logged(self) -> str:
         return self.log.read_text(encoding="utf-8")
@@ -155,7 +173,7 @@ def serving(folder: Path, *words: str, **settings: str) -> Iterator[Served]:
             if process.poll() is None:
                 process.terminate()
                 try:
-                    process.wait(20)
+                    process.wait(60)
                 except subprocess.TimeoutExpired:
                     process.kill()
 

@@ -3,8 +3,6 @@
 import io
 import json
 import logging
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Literal
 
 import pytest
@@ -14,19 +12,7 @@ from authward.settings import Settings
 
 HOSTILE = "x\r\n12:00:00 [info] forged\x1b[31m\x7f\x85\u2028"
 
-
-@pytest.fixture(autouse=True)
-def as_before(folder: Path) -> Iterator[None]:
-    """Logging is the whole process's: put back what was there."""
-    named = [logging.getLogger(name) for name in ("uvicorn.error", "uvicorn.access")]
-    loggers = [logging.getLogger(), logging.getLogger("authward"), logging.getLogger("uvicorn")]
-    root, levels = loggers[0].handlers, [logger.level for logger in loggers]
-    yield
-    loggers[0].handlers = root
-    for logger, level in zip(loggers, levels, strict=True):
-        logger.setLevel(level)
-    for logger in named:
-        logger.filters = []
+pytestmark = pytest.mark.usefixtures("folder", "logs_as_before")
 
 
 def configured(form: Literal["console", "json"] | None = None, **settings: Any) -> io.StringIO:

@@ -16,7 +16,9 @@ from authward.cli import main
 from authward.settings import Settings
 from tests.needs import require
 
-from .conftest import Run, Served, register
+from .conftest import SHARED, Run, Served, register
+
+pytestmark = SHARED
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -1,18 +1,24 @@
 """`authward serve`: what it says, and what it refuses."""
 
+import pickle
 import socket
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from uvicorn.config import STARTUP_FAILURE, Config
 
 from authward.cli import common
 from authward.cli.serve import _create_admin, _facts, _text
+from authward.errors import Unavailable
 from authward.settings import Settings
 
 from .conftest import Run, said
+
+pytestmark = pytest.mark.usefixtures("logs_as_before")
 
 
 @pytest.fixture
@@ -78,6 +84,37 @@ def test_what_cannot_be_honoured_is_said_once(
     assert result.stderr.startswith("authward: ")
     assert text in result.stderr
     assert result.stdout == ""
+
+
+def test_workers_that_cannot_start_end_the_server(
+    run: Run, database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Supervisor:
+        """uvicorn's, whose workers were started and failed."""
+
+        def __init__(self, config: Config, sockets: list[socket.socket]) -> None:
+            self.processes = [SimpleNamespace(exitcode=code) for code in (None, STARTUP_FAILURE)]
+            assert config.workers == 2
+            # What travels to the workers: settings, and no more.
+            assert pickle.loads(pickle.dumps(config.app)) == config.app
+
+        def run(self) -> None:
+            pass
+
+    monkeypatch.setattr("authward.server.Multiprocess", Supervisor)
+    result = run("serve --port 0 --workers 2", code=1)
+    assert "Authward 0.1.0 (development, 2 workers)" in result.stdout
+
+
+def test_a_database_that_goes_away_meanwhile(
+    run: Run, database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*arguments: object) -> None:
+        raise Unavailable("gone")
+
+    monkeypatch.setattr("authward.app.Authward.startup", away)
+    result = run("serve --port 0", code=1)
+    assert result.stderr == "authward: Temporarily unavailable\n"
 
 
 @pytest.mark.parametrize("words", ["--port 70000", "--workers 0", "--workers x", "--colour", "x"])
