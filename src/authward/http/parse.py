@@ -34,7 +34,7 @@ async def read_json(scope: Scope, receive: Receive, model: type[M]) -> M:
         raise MalformedRequest(
             f"JSON: {type(error).__name__}", text="The body is not valid JSON"
         ) from None
-    return _validated(model, value)
+    return validated(model, value)
 
 
 def read_query(scope: Scope, model: type[M]) -> M:
@@ -52,10 +52,14 @@ def read_query(scope: Scope, model: type[M]) -> M:
     values = dict(pairs)
     if len(values) != len(pairs):
         raise MalformedRequest("query repeated", text="A query field was given more than once")
-    return _validated(model, values)
+    return validated(model, values)
 
 
-def _validated(model: type[M], value: Any) -> M:
+def validated(model: type[M], value: Any) -> M:
+    """A JSON value as `model`. Raises ValidationError."""
+    if not isinstance(value, dict):
+        said = Detail("", "not_an_object", "The body must be a JSON object")
+        raise errors.ValidationError(details=[said])
     try:
         return model.model_validate(value)
     except ValidationError as error:
