@@ -102,7 +102,9 @@ class Refusals:
                 log.exception("audit rows not written")
 
     async def _keep_flushing(self) -> None:
-        while not await self._ended(within=FLUSH_EVERY):
+        ended = False
+        while not ended:
+            ended = await self._ended(within=FLUSH_EVERY)
             await self.flush()
 
     async def _ended(self, *, within: float) -> bool:

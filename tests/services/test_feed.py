@@ -1,0 +1,251 @@
+"""The change feed: what is revoked, how old the view may be, and when it cannot be read."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+
+import pytest
+
+from authward.core.tokens import SKEW
+from authward.errors import TokenExpired, TokenRevoked, Unavailable
+from authward.ports import Change, ChangeBatch
+from authward.services import feed as feed_module
+from authward.services.feed import Feed
+
+HOUR = 3600.0
+
+
+class Clock:
+    offset_ms = 0
+
+    def __init__(self) -> None:
+        self.at = 1_800_000_000.0
+
+    def now(self) -> float:
+        return self.at
+
+    def monotonic(self) -> float:
+        return self.at
+
+
+class Changes:
+    """A feed to be filled. `broken` is raised instead of read."""
+
+    def __init__(self) -> None:
+        self.rows: list[Change] = []
+        self.granted: Mapping[str, frozenset[str]] = {"user": frozenset()}
+        self.broken: Exception | None = None
+        self.asked: list[tuple[int, int]] = []
+        self.roles_asked = 0
+
+    async def since(self, cursor: int, *, horizon: int) -> ChangeBatch:
+        self.asked.append((cursor, horizon))
+        if self.broken is not None:
+            raise self.broken
+        return ChangeBatch(self.rows[cursor:], len(self.rows))
+
+    async def roles(self) -> Mapping[str, frozenset[str]]:
+        self.roles_asked += 1
+        return self.granted
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def changes() -> Changes:
+    return Changes()
+
+
+@pytest.fixture
+def feed(changes: Changes, clock: Clock) -> Feed:
+    return Feed(changes, clock, interval=0.25, max_lag=60, horizon=HOUR)
+
+
+def revoked(session: str, at: int = 0) -> Change:
+    return Change("session.revoked", session, 0, None, at)
+
+
+def refusal_of(feed: Feed, user: str, session: str, ver: int) -> str:
+    try:
+        feed.revocations.check(user, session, ver)
+    except (TokenExpired, TokenRevoked) as refusal:
+        return refusal.code
+    return ""
+
+
+async def test_it_reads_on_from_where_it_was(feed: Feed, changes: Changes) -> None:
+    changes.rows = [revoked("a"), revoked("b")]
+    await feed.poll()
+    await feed.poll()
+    horizon = int((HOUR + 2 * SKEW) * 1000)
+    assert changes.asked == [(0, horizon), (2, horizon)]
+
+
+async def test_each_kind_of_change(feed: Feed, changes: Changes) -> None:
+    changes.rows = [
+        revoked("session-1"),
+        Change("user.revoked", "ada", 5, "kept", 0),
+        Change("user.superseded", "eve", 7, None, 0),
+    ]
+    await feed.poll()
+    assert refusal_of(feed, "bob", "session-1", 9) == "token_revoked"
+    assert refusal_of(feed, "bob", "session-2", 0) == ""
+    assert refusal_of(feed, "ada", "other", 4) == "token_revoked"
+    assert refusal_of(feed, "ada", "kept", 4) == ""
+    assert refusal_of(feed, "ada", "other", 5) == ""
+    assert refusal_of(feed, "eve", "any", 6) == "token_expired"
+    assert refusal_of(feed, "eve", "any", 7) == ""
+
+
+async def test_our_own_changes_count_at_once(feed: Feed, changes: Changes) -> None:
+    await feed.poll()
+    feed.apply([revoked("mine")])
+    assert refusal_of(feed, "ada", "mine", 0) == "token_revoked"
+
+
+async def test_never_read_is_closed(feed: Feed) -> None:
+    with pytest.raises(Unavailable, match="never read") as caught:
+        feed.require_fresh()
+    assert caught.value.retry_after == 1
+    assert not feed.healthy
+
+
+async def test_too_old_is_closed_and_not_healthy_long_before(feed: Feed, clock: Clock) -> None:
+    await feed.poll()
+    assert feed.healthy
+    clock.at += 1.5
+    assert not feed.healthy
+    feed.require_fresh()
+    clock.at += 58.5
+    feed.require_fresh()
+    clock.at += 0.5
+    with pytest.raises(Unavailable, match="too old") as caught:
+        feed.require_fresh()
+    assert caught.value.retry_after == 1
+    await feed.poll()
+    feed.require_fresh()
+    assert feed.healthy
+
+
+async def test_it_is_as_old_as_the_beginning_of_the_read(
+    feed: Feed, changes: Changes, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slow read shows how things were when it began."""
+    since = changes.since
+
+    async def slow(cursor: int, *, horizon: int) -> ChangeBatch:
+        batch = await since(cursor, horizon=horizon)
+        clock.at += 61
+        return batch
+
+    monkeypatch.setattr(changes, "since", slow)
+    await feed.poll()
+    with pytest.raises(Unavailable):
+        feed.require_fresh()
+
+
+async def test_a_failed_read_leaves_all_as_it_was(
+    feed: Feed, changes: Changes, clock: Clock
+) -> None:
+    changes.rows = [revoked("a")]
+    await feed.poll()
+    clock.at += 61
+    changes.broken = Unavailable("gone")
+    with pytest.raises(Unavailable, match="gone"):
+        await feed.poll()
+    with pytest.raises(Unavailable, match="too old"):
+        feed.require_fresh()
+    assert refusal_of(feed, "ada", "a", 0) == "token_revoked"
+
+
+async def test_roles_are_read_first_and_when_they_change(feed: Feed, changes: Changes) -> None:
+    changes.granted = {"admin": frozenset({"read:users"})}
+    await feed.poll()
+    await feed.poll()
+    assert (feed.roles_version, changes.roles_asked) == (1, 1)
+    assert feed.permissions("admin", ("read:reports",)) == {"read:users", "read:reports"}
+    assert feed.permissions("nobody", ()) == frozenset()
+
+    changes.rows.append(Change("roles.changed", "", 0, None, 0))
+    await feed.poll()
+    assert (feed.roles_version, changes.roles_asked) == (1, 2)
+
+    changes.granted = {"admin": frozenset()}
+    changes.rows.append(Change("roles.changed", "", 0, None, 0))
+    await feed.poll()
+    assert feed.roles_version == 2
+    assert feed.permissions("admin", ()) == frozenset()
+
+
+async def test_roles_that_cannot_be_read_are_asked_for_again(
+    feed: Feed, changes: Changes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await feed.poll()
+    changes.granted = {"user": frozenset({"x"})}
+    changes.rows.append(Change("roles.changed", "", 0, None, 0))
+
+    async def broken() -> Mapping[str, frozenset[str]]:
+        raise Unavailable("gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(changes, "roles", broken)
+        with pytest.raises(Unavailable):
+            await feed.poll()
+    await feed.poll()
+    assert feed.permissions("user", ()) == {"x"}
+
+
+async def test_what_no_token_remembers_is_forgotten(
+    feed: Feed, changes: Changes, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed_module, "PRUNE_EVERY", 1)
+    changes.rows = [revoked("a", int(clock.at * 1000))]
+    await feed.poll()
+    clock.at += HOUR + 2 * SKEW
+    await feed.poll()
+    assert refusal_of(feed, "ada", "a", 0) == "token_revoked"
+    clock.at += 0.1
+    await feed.poll()
+    assert len(feed.revocations) == 0
+
+
+async def test_it_follows_until_it_is_stopped(
+    changes: Changes, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    feed = Feed(changes, clock, interval=0.001, max_lag=60, horizon=HOUR)
+
+    async def until(times: int) -> None:
+        async with asyncio.timeout(10):
+            while len(changes.asked) < times:  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
+
+    await feed.stop()
+    with caplog.at_level(logging.WARNING):
+        await feed.start()
+        assert len(changes.asked) == 1
+        await until(3)
+        # Neither an outage nor a fault of the store ends it.
+        changes.broken = Unavailable("the database is gone")
+        await until(5)
+        assert "not read: the database is gone" in caplog.text
+        changes.broken = RuntimeError("a fault")
+        await until(8)
+        assert "RuntimeError: a fault" in caplog.text
+        changes.broken = None
+        changes.rows = [revoked("late")]
+        await until(11)
+    assert refusal_of(feed, "ada", "late", 0) == "token_revoked"
+    await feed.stop()
+    count = len(changes.asked)
+    await asyncio.sleep(0.01)
+    assert len(changes.asked) == count
+
+
+async def test_it_does_not_start_on_what_it_cannot_read(feed: Feed, changes: Changes) -> None:
+    changes.broken = Unavailable("gone")
+    with pytest.raises(Unavailable):
+        await feed.start()
+    await feed.stop()

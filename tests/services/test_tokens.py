@@ -1,0 +1,174 @@
+"""Tokens of a running process: what the cache remembers, and what it never lets pass."""
+
+import dataclasses
+
+import pytest
+
+from authward.core.principal import Principal
+from authward.errors import InvalidRefreshToken, InvalidToken, TokenExpired, TokenRevoked
+from authward.ports import Change
+from authward.services import Services
+from authward.services import tokens as tokens_module
+from authward.services.tokens import VerifiedTokens
+from authward.testing import TurnableClock
+
+from .conftest import HERE, Make, principal_of, register
+
+
+def principal(user: str = "ada") -> Principal:
+    return Principal(user, "", "user", frozenset(), "session-1")
+
+
+def tokens_of(cache: VerifiedTokens, *names: str) -> list[str]:
+    return [name for name in names if cache.get(name) is not None]
+
+
+def test_the_cache_is_bounded_for_each_account() -> None:
+    cache = VerifiedTokens(most=100, per_user=2)
+    for name in ("a1", "a2", "a3"):
+        cache.put(name, principal("ada"))
+    cache.put("e1", principal("eve"))
+    assert tokens_of(cache, "a1", "a2", "a3", "e1") == ["a2", "a3", "e1"]
+
+
+def test_the_cache_is_bounded_in_all() -> None:
+    cache = VerifiedTokens(most=3, per_user=2)
+    for number in range(10):
+        cache.put(f"t{number}", principal(f"user-{number}"))
+    assert len(cache) == 3
+    assert tokens_of(cache, "t6", "t7", "t8", "t9") == ["t7", "t8", "t9"]
+    assert len(cache._by_user) == 3
+
+
+def test_a_token_put_twice_counts_once() -> None:
+    cache = VerifiedTokens(most=10, per_user=2)
+    for _ in range(5):
+        cache.put("a1", principal())
+    cache.put("a2", principal())
+    assert len(cache) == 2
+    cache.drop("a1")
+    cache.drop("a1")
+    assert tokens_of(cache, "a1", "a2") == ["a2"]
+    cache.drop("a2")
+    assert cache._by_user == {}
+    cache.put("a1", principal())
+    cache.clear()
+    assert len(cache) == len(cache._by_user) == 0
+
+
+async def test_a_token_is_verified_once(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signed_in = await register(services)
+    first = principal_of(services, signed_in)
+    monkeypatch.setattr(tokens_module, "check_access", lambda *_: pytest.fail("verified again"))
+    assert principal_of(services, signed_in) is first
+
+
+async def test_a_failure_is_not_remembered(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signed_in = await register(services)
+    forged = signed_in.access_token[:-4] + "AAAA"
+    for _ in range(2):
+        with pytest.raises(InvalidToken):
+            services.tokens.verify(forged)
+    assert len(services.tokens._verified) == 0
+
+
+async def test_every_hit_looks_at_the_time(services: Services, clock: TurnableClock) -> None:
+    signed_in = await register(services)
+    claims = services.tokens.whose(signed_in.access_token)
+    principal_of(services, signed_in)
+    clock.turn(claims.exp - clock.now() - 0.01)
+    principal_of(services, signed_in)
+    clock.turn(0.02)
+    for _ in range(2):
+        with pytest.raises(TokenExpired):
+            principal_of(services, signed_in)
+    assert len(services.tokens._verified) == 0
+    assert services.tokens.whose(signed_in.access_token) == claims
+
+
+async def test_every_hit_looks_at_the_revocations(services: Services) -> None:
+    signed_in = await register(services)
+    principal_of(services, signed_in)
+    await services.sessions.end(signed_in.session.id, signed_in.user.id, HERE)
+    with pytest.raises(TokenRevoked):
+        principal_of(services, signed_in)
+
+
+async def test_every_hit_looks_at_the_version(services: Services) -> None:
+    signed_in = await register(services)
+    principal_of(services, signed_in)
+    await services.users.set_role(None, signed_in.user.id, "moderator", HERE)
+    with pytest.raises(TokenExpired):
+        principal_of(services, signed_in)
+
+
+async def test_other_rights_of_a_role_count_at_once(services: Services) -> None:
+    signed_in = await register(services)
+    assert principal_of(services, signed_in).permissions == frozenset()
+    services.feed._set_roles({"user": frozenset({"read:reports"})})
+    assert principal_of(services, signed_in).permissions == {"read:reports"}
+
+
+async def test_no_token_outlives_what_the_feed_remembers(make: Make, clock: TurnableClock) -> None:
+    """Tokens of a day, then the setting is lowered and the server started anew: the feed reads back
+    an hour and a little, and does not know that the session was ended before that.
+    """
+    long = (await make(access_ttl="1d", dangerously_long_access_tokens=True)).services
+    signed_in = await register(long)
+    await long.sessions.end(signed_in.session.id, signed_in.user.id, HERE)
+    clock.turn(2 * 3600)
+    with pytest.raises(TokenRevoked):
+        long.tokens.verify(signed_in.access_token)
+    short = (await make(access_ttl="15m")).services
+    assert len(short.feed.revocations) == 0
+    with pytest.raises(TokenExpired):
+        short.tokens.verify(signed_in.access_token)
+
+
+async def test_an_access_token_ends_with_its_session(make: Make, clock: TurnableClock) -> None:
+    services = (await make(access_ttl="30s", refresh_ttl="60s", session_ttl="60s")).services
+    signed_in = await register(services)
+    clock.turn(50)
+    refreshed = await services.sessions.refresh(signed_in.refresh_token, HERE)
+    end = refreshed.session.expires_at // 1000
+    assert services.tokens.whose(refreshed.access_token).exp == end
+    assert services.tokens.refresh_claims(refreshed.refresh_token).exp == end
+    assert refreshed.cookie_max_age <= 10
+
+
+async def test_no_email_in_tokens_if_so_set(make: Make) -> None:
+    services = (await make(token_email=False)).services
+    assert principal_of(services, await register(services)).email == ""
+
+
+async def test_a_session_whose_key_is_gone_gets_no_token(services: Services) -> None:
+    signed_in = await register(services)
+    orphan = dataclasses.replace(signed_in.session, kid="gone-0001")
+    with pytest.raises(InvalidRefreshToken, match="key is gone"):
+        services.tokens.refresh(orphan)
+
+
+async def test_the_refresh_token_is_the_same_bytes_from_every_process(make: Make) -> None:
+    one, two = (await make()).services, (await make()).services
+    signed_in = await register(one)
+    assert two.tokens.refresh(signed_in.session)[0] == signed_in.refresh_token
+    assert two.tokens.access(signed_in.user, signed_in.session) != signed_in.access_token
+
+
+async def test_the_csrf_token_belongs_to_one_session(services: Services) -> None:
+    assert services.tokens.csrf("a") == services.tokens.csrf("a")
+    assert services.tokens.csrf("a") != services.tokens.csrf("b")
+    assert len(services.tokens.csrf_secrets) == 1
+
+
+async def test_a_change_taken_twice_changes_nothing(services: Services) -> None:
+    signed_in = await register(services)
+    change = Change("session.revoked", signed_in.session.id, 0, None, 0)
+    services.feed.apply([change, change])
+    with pytest.raises(TokenRevoked):
+        principal_of(services, signed_in)
+    assert len(services.feed.revocations) == 1
