@@ -92,7 +92,7 @@ def test_what_a_killed_loop_left_is_let_go() -> None:
     # Nobody will ever run it again.
     if keeper is not None:
         keeper._log_destroy_pending = False  # type: ignore[attr-defined]
-        keeper.get_coro().close()  # type: ignore[union-attr]
+        keeper.get_coro().close()
 
 
 def test_it_runs_in_one_loop_at_a_time() -> None:

@@ -73,7 +73,8 @@ async def told(services: Services, kind: str) -> list[dict[str, Any]]:
 
 async def register(services: Services, email: str = "ada@example.com", **values: Any) -> Any:
     """A new account, signed in."""
-    given = {"password": PASSWORD, "name": "Ada", "client": HERE, "presented": None} | values
+    given: dict[str, Any] = {"password": PASSWORD, "name": "Ada", "client": HERE}
+    given = given | {"presented": None} | values
     return await services.accounts.register(email, **given)
 
 

@@ -29,7 +29,8 @@ async def test_who_has_a_token_is_let_in(services: Services) -> None:
     principal = services.access.admit(headers(signed_in.access_token), here)
     assert principal.id == signed_in.user.id
     assert services.access.admit_token(lambda: signed_in.access_token, here) == principal
-    assert services.access.admit(headers(signed_in.access_token), here, roles=["user"])
+    by_role = services.access.admit(headers(signed_in.access_token), here, roles=["user"])
+    assert by_role == principal
     assert await told(services, "access.denied") == []
 
 

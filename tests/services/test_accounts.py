@@ -30,7 +30,8 @@ OLD = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
 
 
 async def login(services: Services, password: str = PASSWORD, **values: Any) -> Any:
-    given = {"email": "ada@example.com", "client": HERE, "presented": None} | values
+    given: dict[str, Any] = {"email": "ada@example.com", "client": HERE, "presented": None}
+    given |= values
     return await services.accounts.login(password=password, **given)
 
 

@@ -72,7 +72,7 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     async def note(seconds: float) -> None:
         waits.append(seconds)
 
-    monkeypatch.setattr(hashing.asyncio, "sleep", note)
+    monkeypatch.setattr(asyncio, "sleep", note)
     return waits
 
 
@@ -190,7 +190,7 @@ async def test_the_slowest_scheme_sets_the_floor(
         clock.at += 0.2
         return b""
 
-    monkeypatch.setattr(hashing.bcrypt, "hashpw", slow)
+    monkeypatch.setattr(bcrypt, "hashpw", slow)
     await lane.start(["$2b$10$", "$argon2", "$2b$31$", "junk", "$2y$ab$"])
     assert asked == [b"$2b$10$"]
     await lane.release_failure(clock.at)
@@ -209,7 +209,7 @@ async def test_a_scheme_met_later_raises_it_once(
         clock.at += 0.2
         return b""
 
-    monkeypatch.setattr(hashing.bcrypt, "hashpw", slow)
+    monkeypatch.setattr(bcrypt, "hashpw", slow)
     await asyncio.gather(*(lane.verify(OLD, "wrong") for _ in range(4)))
     await lane.verify(OLD, "wrong")
     await lane.verify("junk", "wrong")

@@ -12,7 +12,6 @@ import pytest
 from authward.core.keys import Key, MasterSecret, State
 from authward.errors import ConfigurationError
 from authward.ports import StoredKey
-from authward.services import keys as keys_module
 from authward.services.keys import load_rings, make_secret_file, read_secret_file
 
 MASTER = MasterSecret("8dXo2nqIp0Jv5cFh3mRzYw7LkTbQeUa1sGxNfWdC6yE")
@@ -142,7 +141,7 @@ def test_the_loser_takes_what_the_winner_wrote(
         path.chmod(0o600)
         link(source, target)
 
-    monkeypatch.setattr(keys_module.os, "link", beaten)
+    monkeypatch.setattr(os, "link", beaten)
     assert make_secret_file(path) == "the winner's"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -177,5 +176,5 @@ def test_modes_mean_nothing_elsewhere(tmp_path: Path, monkeypatch: pytest.Monkey
     path.write_text("text\n")
     path.chmod(0o644)
     with monkeypatch.context() as patch:
-        patch.setattr(keys_module.os, "name", "nt")
+        patch.setattr(os, "name", "nt")
         assert read_secret_file(path) == "text"

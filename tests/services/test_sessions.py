@@ -166,6 +166,7 @@ async def test_signing_out_ends_one_session(services: Services) -> None:
 async def test_signing_out_everywhere(services: Services) -> None:
     one = await register(services)
     two = await services.sessions.open(one.user, HERE, kind="login.succeeded", replaces=None)
+    assert two is not None
     other = await register(services, "eve@example.com")
     await services.sessions.end_all(principal_of(services, one), HERE)
     for signed_in in (one, two):
