@@ -11,10 +11,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
 from authward.core.bearer import SUBPROTOCOL
-from authward.errors import Forbidden, InternalError, Refusal, Unauthorized, Unavailable
+from authward.errors import InternalError, Refusal
 
 CHECK_EVERY = 0.5
 """Seconds between two looks at what is known in memory; no database is asked."""
+
+_CODES = {401: 4401, 403: 4403, 500: 1011, 503: 1013}
 
 log = logging.getLogger("authward")
 
@@ -25,13 +27,7 @@ class Disconnected(OSError):
 
 def close_code(refusal: Refusal) -> int:
     """The code that tells an open socket what it would have been refused with."""
-    if isinstance(refusal, Unauthorized):
-        return 4401
-    if isinstance(refusal, Forbidden):
-        return 4403
-    if isinstance(refusal, Unavailable):
-        return 1013
-    return 1011 if isinstance(refusal, InternalError) else 1008
+    return _CODES.get(refusal.status, 1008)
 
 
 class Socket:

@@ -1,0 +1,156 @@
+"""The examples do what they say."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from click.testing import CliRunner
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import ClientConnection, connect
+
+from authward.cli import main
+
+ROOT = Path(__file__).parents[2]
+PASSWORD = "correct horse battery"
+
+
+@contextmanager
+def signed_up(url: str) -> Iterator[httpx2.Client]:
+    """A client that is signed in."""
+    with httpx2.Client(base_url=url, timeout=30) as client:
+        sign_in(client, "register", {"email": "ada@example.com", "name": "Ada"})
+        yield client
+
+
+@contextmanager
+def signed_in_admin(url: str, folder: Path) -> Iterator[httpx2.Client]:
+    """The first admin, made as the docs say."""
+    create = [
+        "users",
+        "create",
+        "--email",
+        "root@example.com",
+        "--role",
+        "admin",
+        "--password-stdin",
+    ]
+    database = f"sqlite:///{folder}/fastapi_app.db"
+    done = CliRunner().invoke(main, [*create, "--database-url", database], input=PASSWORD)
+    assert done.exit_code == 0, done.output
+    with httpx2.Client(base_url=url, timeout=30) as client:
+        sign_in(client, "login", {"email": "root@example.com"})
+        yield client
+
+
+def sign_in(client: httpx2.Client, how: str, who: dict[str, str]) -> None:
+    answer = client.post(f"/api/auth/{how}", json={**who, "password": PASSWORD})
+    token = answer.raise_for_status().json()["data"]["accessToken"]
+    client.headers["authorization"] = f"Bearer {token}"
+
+
+def test_fastapi_app(urls: Mapping[str, str], folder: Path) -> None:
+    url = urls["fastapi_app"]
+    assert httpx2.get(f"{url}/api/me").json()["error"] == "missing_token"
+    broken = httpx2.post(f"{url}/api/drafts", content=b"{")
+    assert broken.json()["error"] == "missing_token"
+    with signed_up(url) as ada, signed_in_admin(url, folder) as root:
+        me = ada.get("/api/me").json()
+        assert (me["email"], me["role"], me["permissions"]) == ("ada@example.com", "user", [])
+        assert ada.get("/api/reports").json()["error"] == "forbidden"
+        assert ada.delete("/api/reports/first").status_code == 403
+        assert root.delete("/api/reports/first").status_code == 200
+        assert root.get("/api/users").status_code == 200
+    assert "/api/drafts" in httpx2.get(f"{url}/openapi.json").json()["paths"]
+
+
+def test_starlette_app(urls: Mapping[str, str]) -> None:
+    url = urls["starlette_app"]
+    assert httpx2.get(f"{url}/api/reports").json()["error"] == "missing_token"
+    with signed_up(url) as ada:
+        assert ada.get("/api/me").json() == {"email": "ada@example.com", "role": "user"}
+        assert ada.get("/api/reports").json()["error"] == "forbidden"
+        assert ada.delete("/api/reports").json()["error"] == "forbidden"
+
+
+def test_bare_asgi(urls: Mapping[str, str]) -> None:
+    # The app knows no lifespan: the first request starts us, and the last of the process ends us.
+    url = urls["bare_asgi"]
+    assert httpx2.get(url).json()["error"] == "missing_token"
+    with signed_up(url) as ada:
+        assert ada.get("/").text == "Hello ada@example.com"
+        assert ada.get("/admin").json()["error"] == "forbidden"
+
+
+class TestWebSocket:
+    def open(self, url: str, *offered: str, **more: Any) -> ClientConnection:
+        return connect(
+            url.replace("http", "ws", 1) + "/echo",
+            subprotocols=offered or None,  # type: ignore[arg-type]
+            open_timeout=30,
+            **more,
+        )
+
+    def said(self, socket: ClientConnection, message: object) -> Any:
+        socket.send(json.dumps(message))
+        return json.loads(socket.recv(30))
+
+    def test_from_the_handshake_to_the_end(self, urls: Mapping[str, str]) -> None:
+        url = urls["websocket_app"]
+        with signed_up(url) as ada:
+            token = ada.headers["authorization"].removeprefix("Bearer ")
+            for offered in ((), ("authward.bearer",), ("authward.bearer", "junk")):
+                self.is_refused(url, *offered)
+            self.is_refused(url, "authward.bearer", token, origin="https://evil.example")
+            with self.open(url, "authward.bearer", token, origin=url) as socket:
+                assert socket.subprotocol == "authward.bearer"
+                assert self.said(socket, "hi") == {"you": "ada@example.com", "said": "hi"}
+                refused = self.said(socket, {"renew": "junk"})
+                assert refused == {"renewed": False, "error": "invalid_token"}
+                refreshed = ada.post("/api/auth/refresh-token", headers={"origin": url})
+                newer = refreshed.json()["data"]["accessToken"]
+                assert self.said(socket, {"renew": newer}) == {"renewed": True}
+                self.ends(socket, "token_expired")
+            with self.open(url, "authward.bearer", self.refreshed(ada, url)) as socket:
+                ada.post("/api/auth/logout", headers={"origin": url})
+                self.ends(socket, "token_revoked")
+
+    def refreshed(self, client: httpx2.Client, url: str) -> str:
+        answer = client.post("/api/auth/refresh-token", headers={"origin": url})
+        token: str = answer.json()["data"]["accessToken"]
+        return token
+
+    def is_refused(self, url: str, *offered: str, **more: Any) -> None:
+        with pytest.raises(InvalidStatus) as refused:
+            self.open(url, *offered, **more)
+        assert refused.value.response.status_code == 403
+
+    def ends(self, socket: ClientConnection, reason: str) -> None:
+        with pytest.raises(ConnectionClosed) as closed:
+            socket.recv(30)
+        assert closed.value.rcvd is not None
+        assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (4401, reason)
+
+
+# The tests of an example that is a test file run here, each by its name. It sets a variable of the
+# environment for good; here only while it is loaded.
+with pytest.MonkeyPatch.context() as patch:
+    patch.delenv("AUTHWARD_DATABASE_URL", raising=False)
+    patch.setenv("AUTHWARD_DATABASE_URL", "")
+    pytest.register_assert_rewrite("examples.testing_an_app")
+    from examples import testing_an_app
+client = testing_an_app.client
+TestTestingAnApp = type(
+    "TestTestingAnApp",
+    (),
+    {name: staticmethod(it) for name, it in vars(testing_an_app).items() if name[:5] == "test_"},
+)
+
+
+def test_every_example_is_run() -> None:
+    tested = Path(__file__).read_text(encoding="utf-8")
+    for example in (ROOT / "examples").glob("*.py"):
+        assert example.stem in tested
