@@ -21,6 +21,7 @@ from tests.generating import few, many
         ("https://app.example.com:80", "https://app.example.com:80"),
         ("https://app.example.com:08443", "https://app.example.com:8443"),
         ("http://localhost:65535", "http://localhost:65535"),
+        ("http://localhost:1", "http://localhost:1"),
         ("http://[::1]:3000", "http://[::1]:3000"),
         ("http://[2001:DB8::1]", "http://[2001:db8::1]"),
     ],

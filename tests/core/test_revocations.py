@@ -77,14 +77,17 @@ def test_a_late_or_repeated_change_never_lowers_a_floor():
     known = Revocations()
     for ver, at in ((7, 20), (5, 10), (7, 20)):
         known.revoke_user("ada", ver, None, at)
+        known.revoke_user("eve", ver, "s1", at)
         known.supersede_user("bob", ver, at)
         known.revoke_session("s9", at)
     assert verdict(known, "ada", "s1", 6) == "revoked"
     assert verdict(known, "bob", "s1", 6) == "superseded"
+    assert verdict(known, "eve", "s2", 6) == "revoked"
     known.prune(20)
     assert verdict(known, "ada", "s1", 6) == "revoked"
     assert verdict(known, "bob", "s1", 6) == "superseded"
-    assert verdict(known, "eve", "s9", 0) == "revoked"
+    assert verdict(known, "eve", "s2", 6) == "revoked"
+    assert verdict(known, "fay", "s9", 0) == "revoked"
 
 
 def test_pruning_forgets_what_is_older_and_nothing_else():
