@@ -15,6 +15,7 @@ class Gate:
         self._flowing = asyncio.Event()
         self._flowing.set()
         self._lose: bytes | None = None
+        self._freeze: bytes | None = None
         self._links: set[asyncio.Task] = set()
         self.lost = 0
 
@@ -41,7 +42,12 @@ class Gate:
         """Keep connections and accept new ones, but pass nothing on."""
         self._flowing.clear()
 
+    def freeze_at(self, text: bytes) -> None:
+        """Freeze when a client sends `text`."""
+        self._freeze = text
+
     def thaw(self) -> None:
+        self._freeze = None
         self._flowing.set()
 
     def lose_answer_to(self, text: bytes) -> None:
@@ -69,6 +75,8 @@ class Gate:
 
     async def _ask(self, reader, writer, answer_lost: asyncio.Event) -> None:
         while data := await reader.read(65536):
+            if self._freeze is not None and self._freeze in data:
+                self.freeze()
             await self._flowing.wait()
             if self._lose is not None and self._lose in data:
                 self._lose = None

@@ -187,6 +187,21 @@ class TestAway:
         assert found is not None
         assert await store.users.change(user.id, always(revoke=True), happened())
 
+    async def test_a_server_that_falls_silent_while_we_connect_is_given_up_on(
+        self, stores: Stores, gate: Gate
+    ) -> None:
+        store = await stores(gate.url, patience=1)
+        # What is asked on the first connection of all, without a limit of its own.
+        gate.freeze_at(b"pg_catalog.version()")
+        start = time.perf_counter()
+        outcomes = await asyncio.gather(
+            *(store.ping() for _ in range(POOL * 2)), return_exceptions=True
+        )
+        assert time.perf_counter() - start < 10
+        assert {type(outcome) for outcome in outcomes} == {Unavailable}
+        gate.thaw()
+        await at_once(store.ping() for _ in range(POOL * 2))
+
     async def test_an_exhausted_pool_is_waited_for_and_then_given_up(
         self,
         pg: SqlStore,

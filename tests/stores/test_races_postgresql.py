@@ -151,6 +151,17 @@ class TestWaitingForTheRow:
             await until_one_waits(watch)
         assert await refreshing is Verdict.ENDED
 
+    async def test_a_refresh_that_waited_past_the_end_of_its_session_has_ended(
+        self, pg: SqlStore, raw: asyncpg.Connection, watch: asyncpg.Connection
+    ) -> None:
+        session = await open_session(pg, await add_user(pg), lifetime=300)
+        async with raw.transaction():
+            await raw.execute("UPDATE sessions SET last_used_at = last_used_at + 1")
+            refreshing = asyncio.create_task(verdict(pg, session, 0, grace=0))
+            await until_one_waits(watch)
+            await asyncio.sleep(0.35)  # real time is what this is about
+        assert await refreshing is Verdict.ENDED
+
     async def test_a_refresh_that_waited_to_be_taken_along_rotates(
         self, pg: SqlStore, raw: asyncpg.Connection, watch: asyncpg.Connection
     ) -> None:

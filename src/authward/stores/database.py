@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Executable, Row, insert
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from authward.core.audit import Event
 from authward.errors import ConfigurationError, Unavailable
@@ -164,7 +165,7 @@ class Database:
         return await self._attempt(lambda: self._read(statement, values))
 
     async def _write(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
-        async with self._writer.connect() as connection, self._time_limit():
+        async with self._connection(self._writer) as connection:
             await self._begin(connection)
             transaction = Transaction(connection, self._clock.offset_ms)
             result = await work(transaction)
@@ -180,7 +181,7 @@ class Database:
     async def _read(
         self, statement: Executable, values: Mapping[str, Any] | None
     ) -> Sequence[Row[Any]]:
-        async with self._reader.connect() as connection, self._time_limit():
+        async with self._connection(self._reader) as connection:
             found = await connection.execute(
                 statement, {"clock_offset": self._clock.offset_ms, **(values or {})}
             )
@@ -226,9 +227,13 @@ class Database:
                 if turns <= 0 or not busy(error):
                     raise
 
-    def _time_limit(self) -> asyncio.Timeout:
+    @asynccontextmanager
+    async def _connection(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+        # Longer than the pool's own limit: what is stopped here is talking to a silent server.
         # SQLite has its own bound, and a thread cannot be stopped anyway.
-        return asyncio.timeout(self._patience if self.postgresql else None)
+        limit = 2 * self._patience if self.postgresql else None
+        async with asyncio.timeout(limit), engine.connect() as connection:
+            yield connection
 
     async def prepare(self) -> None:
         """Make the SQLite file if there is none, for our eyes only, and set WAL mode, which stays

@@ -126,15 +126,19 @@ def sqlite_engine(
     @event.listens_for(engine.sync_engine, "connect")
     def prepare(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:
         entry.info["file"] = _identity(path)
-        cursor = connection.cursor()
-        for pragma in (
-            "synchronous=FULL",  # a power loss must not roll a generation back
-            "foreign_keys=ON",
-            "trusted_schema=OFF",
-            f"busy_timeout={busy_ms}",
-        ):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
+        try:
+            cursor = connection.cursor()
+            for pragma in (
+                "synchronous=FULL",  # a power loss must not roll a generation back
+                "foreign_keys=ON",
+                "trusted_schema=OFF",
+                f"busy_timeout={busy_ms}",
+            ):
+                cursor.execute(f"PRAGMA {pragma}")
+            cursor.close()
+        except BaseException:
+            connection.close()  # the pool would not, and its thread would stay
+            raise
 
     @event.listens_for(engine.sync_engine, "checkout")
     def still_there(connection: DBAPIConnection, entry: ConnectionPoolEntry, proxy: object) -> None:
