@@ -56,9 +56,10 @@ class BoundedHttp(HttpToolsProtocol):
 
 def listen(host: str, port: int) -> socket.socket:
     """A listening socket; port 0 takes a free one. Raises OSError if the address cannot be had."""
-    family, kind, protocol, _, address = socket.getaddrinfo(
-        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )[0]
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    # "localhost" may be both; most clients try 127.0.0.1.
+    found.sort(key=lambda one: one[0] != socket.AF_INET)
+    family, kind, protocol, _, address = found[0]
     listener = socket.socket(family, kind, protocol)
     try:
         if sys.platform != "win32":  # pragma: no branch

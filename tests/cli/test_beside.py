@@ -12,7 +12,7 @@ import pytest
 from authward.server import listen
 
 from .conftest import PASSWORD, SHARED, Run, Served, bearer, register, said
-from .test_server import login_request, raw, until
+from .test_server import login_request, on_wire, raw, until
 
 pytestmark = [pytest.mark.usefixtures("beside"), *SHARED]
 
@@ -124,6 +124,13 @@ def test_a_head_without_end_is_cut_off(shared: Served) -> None:
     start = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
     for head in (b"X: " + b"a" * 600_000, b"X: a\r\n" * 100_000):
         assert raw(shared, start + head).startswith(b"HTTP/1.1 400 ")
+    # In pieces too: the other request in between makes them arrive apart.
+    with socket.create_connection(on_wire(shared), timeout=120) as connection:
+        connection.sendall(start)
+        with shared.client() as client:
+            client.get("/healthz")
+        connection.sendall(b"\r\n")
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
     within = raw(shared, start + b"X: " + b"a" * 8000 + b"\r\nConnection: close\r\n\r\n")
     assert within.startswith(b"HTTP/1.1 200 ")
 

@@ -90,7 +90,7 @@ def test_one_bad_row_and_nothing_is_imported(run: Run, database: Path) -> None:
 def test_bad_rows_may_be_left_out(run: Run, database: Path) -> None:
     file = write(database, [row(1), row(2, email="x")])
     result = run("users import --skip-bad", file)
-    assert result.stdout == "Imported 1 of 2 (1 user); 1 bad rows left out\n"
+    assert result.stdout == "Imported 1 of 2 (1 user); bad and left out: 1\n"
     assert emails(run) == ["root@example.com", "user1@example.com"]
 
 

@@ -119,7 +119,7 @@ def _say(plan: ImportPlan, done: Imported | None, total: int) -> None:
         f"Imported {sum(done.roles.values())} of {total}"
         + (f" ({counts})" if counts else "")
         + (f"; {existing} existed already" if existing else "")
-        + (f"; {bad_rows} bad rows left out" if bad_rows else "")
+        + (f"; bad and left out: {bad_rows}" if bad_rows else "")
     )
     if done.new_ids:
         click.echo(f"{len(done.new_ids)} have new ids; --json tells which", err=True)
