@@ -1,10 +1,12 @@
-"""What services need of the world, as Protocols. The docstrings are the contract; one test class
-holds each adapter to it.
+"""What services need of the world, as Protocols. The docstrings are the contract; one test class holds
+each adapter to it.
 
-Verbs are atomic: each is one transaction, with the audit events and the change it announces.
-Absence is None. An exception means the store is broken, except that a Refusal raised by a `decide`
-callback passes through after a rollback. All times are milliseconds since the epoch in database
-time, unless a name says otherwise.
+Verbs are atomic: each is one transaction, with the audit events and the change it announces, and
+ends even if its caller is cancelled. Absence is None. An exception means the store is broken:
+Unavailable if it is away for now; except that what a callback (`decide`, `event`) raises passes
+through after a rollback. A callback may be asked twice, as what a dead connection or a deadlock
+undid is tried again once; it must not do, only decide.
+All times are milliseconds since the epoch in database time, unless a name says otherwise.
 """
 
 from __future__ import annotations
@@ -91,8 +93,10 @@ class UserStore(Protocol):
         and version, announce it on the feed. Returns the account as it now is (as it was, if
         deleted); None if absent.
 
-        Every enabled admin row is locked first, in id order, where the change could take an admin
-        away; raises LastAdmin (a Refusal) rather than do so to the last one.
+        Where the change could take an admin away, every admin is locked with the account, in id
+        order; raises LastAdmin (a Refusal) rather than do so to the last enabled one, and
+        UserExists if a new address is taken. `keep_session` is kept only if it is a live session of
+        the account's present epoch.
         """
         ...
 
@@ -154,7 +158,9 @@ class SessionStore(Protocol):
     async def revoke(
         self, session_id: str, event: Event, *, user_id: str | None = None
     ) -> Session | None:
-        """End a session and announce it; None if absent, over already, or not `user_id`'s."""
+        """End a session and announce it; None if absent, revoked or expired already, or not
+        `user_id`'s.
+        """
         ...
 
     async def of_user(self, user_id: str) -> list[Session]:
@@ -262,7 +268,7 @@ class Store(Protocol):
         ...
 
     async def ping(self) -> None:
-        """One trivial statement. Raises if the database is away."""
+        """One trivial statement. Raises Unavailable if the database is away."""
         ...
 
     async def sweep(self) -> None:
