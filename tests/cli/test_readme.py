@@ -21,7 +21,11 @@ from .conftest import SHARED, Run, Served, register
 pytestmark = SHARED
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def page(name: str) -> str:
+    """A page of the checkout. Not read on import: the wheel's tests run where there is none."""
+    return (ROOT / name).read_text(encoding="utf-8")
 
 
 def blocks(text: str, language: str) -> list[str]:
@@ -29,14 +33,15 @@ def blocks(text: str, language: str) -> list[str]:
 
 
 def test_it_leads_with_the_two_commands() -> None:
-    first = blocks(README, "sh")[0].splitlines()
+    readme = page("README.md")
+    first = blocks(readme, "sh")[0].splitlines()
     assert [line.partition("#")[0].strip() for line in first] == ["make serve", "make test"]
-    assert README.index("make serve") < 600
+    assert readme.index("make serve") < 600
 
 
 def test_the_curl_block(shared: Served, folder: Path) -> None:
     require("curl", "apt-get install curl", found=shutil.which("curl"))
-    (script,) = [block for block in blocks(README, "sh") if "curl" in block]
+    (script,) = [block for block in blocks(page("README.md"), "sh") if "curl" in block]
     # Verbatim, but for the port, which is another server's while tests run.
     assert script.count("http://127.0.0.1:8000") == 1
     done = subprocess.run(
@@ -60,7 +65,7 @@ def test_the_curl_block(shared: Served, folder: Path) -> None:
 
 
 def test_the_admin_line(run: Run, folder: Path) -> None:
-    (line,) = [block for block in blocks(README, "sh") if "users create" in block]
+    (line,) = [block for block in blocks(page("README.md"), "sh") if "users create" in block]
     words = line.strip().removeprefix(".venv/bin/authward ")
     run(f"{words} --password-stdin", input="long walks by the river")
 
@@ -68,7 +73,7 @@ def test_the_admin_line(run: Run, folder: Path) -> None:
 @pytest.fixture
 def app(folder: Path) -> Iterator[ModuleType]:
     """The README's FastAPI app as a module."""
-    (code,) = blocks(README, "python")
+    (code,) = blocks(page("README.md"), "python")
     module = ModuleType("readme_app")
     sys.modules["readme_app"] = module
     exec(compile(code, "README.md", "exec"), module.__dict__)
@@ -89,10 +94,10 @@ async def test_the_fastapi_block(app: ModuleType) -> None:
 
 
 def test_links_lead_somewhere() -> None:
-    for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
-        for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text(encoding="utf-8")):
+    for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        for target in re.findall(r"\]\(([^)#]+)[^)]*\)", path.read_text(encoding="utf-8")):
             if not target.startswith("http"):
-                assert (page.parent / target).exists(), f"{page.name}: {target}"
+                assert (path.parent / target).exists(), f"{path.name}: {target}"
 
 
 def commands(group: click.Group, name: str = "") -> Iterator[tuple[str, click.Command]]:
@@ -106,18 +111,18 @@ def commands(group: click.Group, name: str = "") -> Iterator[tuple[str, click.Co
 
 @pytest.mark.parametrize(("name", "command"), [*commands(main)])
 def test_every_command_and_option_is_documented(name: str, command: click.Command) -> None:
-    page = (ROOT / "docs/commands.md").read_text(encoding="utf-8")
-    assert f"authward {name}" in page
+    text = page("docs/commands.md")
+    assert f"authward {name}" in text
     for parameter in command.params:
         if isinstance(parameter, click.Option):
-            assert max(parameter.opts, key=len) in page, parameter.opts
+            assert max(parameter.opts, key=len) in text, parameter.opts
     assert command.help
     assert {"--json"} <= {option for one in command.params for option in one.opts}
 
 
 def test_every_setting_is_documented_with_its_default(folder: Path) -> None:
-    page = (ROOT / "docs/settings.md").read_text(encoding="utf-8")
-    rows = dict(re.findall(r"^\| `AUTHWARD_(\w+)` \| (.*?) \| .{10,} \|$", page, re.MULTILINE))
+    row = re.compile(r"^\| `AUTHWARD_(\w+)` \| (.*?) \| .{10,} \|$", re.MULTILINE)
+    rows = dict(row.findall(page("docs/settings.md")))
     assert {name.lower() for name in rows} == set(Settings.model_fields)
     for name, shown in rows.items():
         default = Settings.model_fields[name.lower()].default
@@ -130,8 +135,7 @@ def test_every_setting_is_documented_with_its_default(folder: Path) -> None:
 
 def test_the_moving_page(run: Run, database: Path) -> None:
     """Its example of what an import answers is what an import answers."""
-    page = (ROOT / "docs/moving-from-express.md").read_text(encoding="utf-8")
-    (example,) = blocks(page, "text")
+    (example,) = blocks(page("docs/moving-from-express.md"), "text")
     hashed = "$2a$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy"
     rows = [f'{{"email": "u{n}@example.com", "password": "{hashed}"}}' for n in range(1, 11)]
     rows[2] = rows[2].replace("u3@example.com", "u3")
