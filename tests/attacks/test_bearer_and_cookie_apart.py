@@ -1,5 +1,5 @@
-"""Bearer routes never read the cookie; on cookie routes somebody else's bearer is refused, and junk exempts nothing
-(OWASP ASVS 7.2, csurf's cookie tossing).
+"""Bearer routes never read the cookie; on cookie routes somebody else's bearer is refused, and junk
+exempts nothing (OWASP ASVS 7.2, csurf's cookie tossing).
 """
 
 import pytest

@@ -1,5 +1,5 @@
-"""A thief with the whole database has no token, password or key, nor a hash of one that can be guessed (OWASP ASVS
-6.5.2, 14.2).
+"""A thief with the whole database has no token, password or key, nor a hash of one that can be
+guessed (OWASP ASVS 6.5.2, 14.2).
 """
 
 import hashlib
@@ -42,7 +42,7 @@ def spellings(secret: str) -> list[bytes]:
 
 @pytest.fixture
 async def lived(here_on_each: Here) -> tuple[Here, Account, list[str]]:
-    """An account that signed in, refreshed, failed and changed its password; and all its secrets."""
+    """An account that signed in, refreshed, failed, changed its password; and its secrets."""
     here = here_on_each
     account = await here.register()
     secrets = [PASSWORD, account.access, account.cookie, account.csrf]
