@@ -16,6 +16,7 @@ from weakref import WeakSet
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Host, Mount, Route
@@ -146,6 +147,11 @@ def _check(app: Starlette, auth: Installing) -> None:
         raise ConfigurationError(
             "debug: the app would show tracebacks to its clients, and ENV is production. "
             "Leave debug off"
+        )
+    if any(cast(object, one.cls) is CORSMiddleware for one in app.user_middleware):
+        raise ConfigurationError(
+            "install: the app has CORSMiddleware too, and browsers take no answer that states CORS "
+            "twice. Remove it, and set origins"
         )
     ours = auth.routes()
     for path in _paths(app.routes):

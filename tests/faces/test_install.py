@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import pytest
 from fastapi import APIRouter, FastAPI, HTTPException, Request, WebSocket
 from fastapi.exceptions import RequestValidationError
+from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
@@ -61,6 +62,11 @@ class TestRefused:
         with pytest.raises(ConfigurationError, match="debug"):
             make_auth(**PRODUCTION).install(FastAPI(debug=True))
         make_auth().install(FastAPI(debug=True))
+
+    def test_cors_twice(self, auth: Authward, app: FastAPI) -> None:
+        app.add_middleware(CORSMiddleware, allow_origins=["*"])
+        with pytest.raises(ConfigurationError, match="CORSMiddleware"), TestClient(app):
+            pass
 
 
 def _endpoint() -> str:

@@ -422,6 +422,8 @@ class TestSocket:
             self.refuse(wire)
             gone = {"type": "websocket.disconnect", "code": 4401, "reason": ""}
             assert await receive() == gone
+            wire.holds = 60  # too late
+            wire.socket.watch(wire.check)
             assert await receive() == gone
             await send(CLOSE)
             with pytest.raises(Disconnected):

@@ -111,7 +111,7 @@ class Socket:
 
     def _look(self) -> None:
         self._rest()
-        if self._check is None or self._over:
+        if self._check is None or self._over or self._ended is not None:
             return
         try:
             left = self._check()

@@ -1,0 +1,113 @@
+"""The composition root: what settings come to."""
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+from starlette.websockets import WebSocketDisconnect
+
+from authward import Authward, ConfigurationError
+from authward.errors import Unavailable
+from authward.services.feed import Feed
+
+SECRET = secrets.token_urlsafe(48)
+
+
+def start(auth: Authward) -> None:
+    async def run() -> None:
+        await auth.startup()
+        await auth.shutdown()
+
+    asyncio.run(run())
+
+
+class TestSecret:
+    def test_said(self, tmp_path: Path, make_auth: Callable[..., Authward]) -> None:
+        database = f"sqlite:///{tmp_path}/fresh.db"
+        start(make_auth(database_url=database, secret=SECRET))
+        assert not (tmp_path / "fresh.db.secret").exists()
+        with pytest.raises(ConfigurationError, match="secret"):
+            start(make_auth(database_url=database, secret=SECRET[::-1]))
+
+    def test_in_a_file(self, tmp_path: Path, make_auth: Callable[..., Authward]) -> None:
+        file = tmp_path / "secret"
+        file.write_text(SECRET)
+        database = f"sqlite:///{tmp_path}/fresh.db"
+        with pytest.raises(ConfigurationError, match="chmod 600"):
+            start(make_auth(database_url=database, secret_file=file))
+        file.chmod(0o600)
+        start(make_auth(database_url=database, secret_file=file))
+        start(make_auth(database_url=database, secret=SECRET))
+
+    def test_made_in_development_alone(
+        self, tmp_path: Path, make_auth: Callable[..., Authward]
+    ) -> None:
+        auth = make_auth(database_url=f"sqlite:///{tmp_path}/fresh.db")
+        start(auth)
+        assert (tmp_path / "fresh.db.secret").stat().st_mode & 0o777 == 0o600
+        auth.settings = auth.settings.model_copy(update={"env": "production"})
+        with pytest.raises(ConfigurationError, match="secret: missing"):
+            start(auth)
+
+
+class TestProduction:
+    def client(self, make_auth: Callable[..., Authward], **settings: Any) -> TestClient:
+        return TestClient(make_auth(env="production", secret=SECRET, **settings).asgi())
+
+    def test_hosts(self, tmp_path: Path, make_auth: Callable[..., Authward]) -> None:
+        client = self.client(
+            make_auth,
+            database_url=f"sqlite:///{tmp_path}/fresh.db",
+            public_url="https://api.example.com",
+            hosts=["Other.example.com"],
+        )
+        for host, status in [
+            ("api.example.com", 200),
+            ("other.example.com:8000", 200),
+            ("evil.example", 400),
+        ]:
+            answer = client.get("/api/public-data", headers={"host": host})
+            assert answer.status_code == status, host
+        own = {"origin": "https://api.example.com"}
+        assert client.post("/api/auth/logout", headers=own).status_code == 200
+        foreign = {"origin": "http://localhost"}
+        assert client.post("/api/auth/logout", headers=foreign).status_code == 403
+        assert client.get("/docs").status_code == 404
+
+    def test_any_host_is_warned_of(
+        self, make_auth: Callable[..., Authward], caplog: pytest.LogCaptureFixture
+    ) -> None:
+        self.client(make_auth)
+        assert "any Host is served" in caplog.text
+
+
+def test_websockets_of_our_own_there_are_none(auth: Authward) -> None:
+    with (
+        TestClient(auth.asgi()) as client,
+        pytest.raises(WebSocketDisconnect),
+        client.websocket_connect("/"),
+    ):
+        pass
+
+
+async def test_a_start_that_fails_midway_leaves_nothing_behind(
+    auth: Authward, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(self: Feed) -> None:
+        raise Unavailable("not today")
+
+    before = asyncio.all_tasks()
+    with monkeypatch.context() as patch:
+        patch.setattr(Feed, "start", broken)
+        with pytest.raises(Unavailable):
+            await auth.startup()
+    assert asyncio.all_tasks() == before
+    await auth.startup()
+    await auth.startup()
+    await auth.shutdown()
+    await asyncio.sleep(0)  # what was cancelled ends
+    assert asyncio.all_tasks() == before
