@@ -14,6 +14,8 @@ from websockets.sync.client import ClientConnection, connect
 
 from authward.cli import main
 
+pytestmark = pytest.mark.xdist_group("examples")  # one process serves them
+
 ROOT = Path(__file__).parents[2]
 PASSWORD = "correct horse battery"
 
