@@ -9,9 +9,8 @@ import pytest
 
 from authward.core.users import User
 from authward.http.endpoint import Endpoint
-from authward.http.openapi import document
 from authward.http.routes import ENDPOINTS
-from tests.http.talking import Api, Person, talking
+from tests.http.talking import Api, Person, example_body, talking
 
 STRANGER = "somebody-else"
 EXTRA: dict[str, Any] = {
@@ -43,12 +42,6 @@ EXTRA: dict[str, Any] = {
 WITH_BODY = [one for one in ENDPOINTS if one.body is not None]
 
 
-def fields_of(one: Endpoint) -> dict[str, Any]:
-    operation = document()["paths"][one.path][one.method.lower()]
-    found: dict[str, Any] = operation["requestBody"]["content"]["application/json"]["example"]
-    return found
-
-
 async def state(api: Api) -> dict[str, User]:
     page = await api.auth.services.users.page(limit=100, cursor=None, search=None, role=None)
     return {user.id: user for user in page.users}
@@ -70,7 +63,7 @@ async def test_a_body_with_more_changes_what_the_body_without_changes(
         second = await api.person("second@example.com")
         before = await state(api)
         caller = {first.id: first, second.id: second}
-        plain = fields_of(one)
+        plain = example_body(one)
         loaded = {**EXTRA, **plain}
         results = []
         for target, body in ((first.id, plain), (second.id, loaded)):

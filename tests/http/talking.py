@@ -6,15 +6,34 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx2
+import pytest
 
 from authward import Authward
 from authward.core.audit import Client
 from authward.core.users import User
+from authward.http.endpoint import Endpoint
+from authward.http.openapi import document
+from tests.cheap import make_hashing_cheap
 
 PASSWORD = "correct horse battery staple"
 URL = "http://localhost"
 PAGE = "http://localhost:3000"
 """An allow-listed origin."""
+DOCUMENT = document()
+
+
+def operation(one: Endpoint) -> dict[str, Any]:
+    """What the document says of a route."""
+    found: dict[str, Any] = DOCUMENT["paths"][one.path][one.method.lower()]
+    return found
+
+
+def example_body(one: Endpoint) -> dict[str, Any]:
+    """The document's example of a route's body."""
+    found: dict[str, Any] = operation(one)["requestBody"]["content"]["application/json"]["example"]
+    return dict(found)
+
+
 SECRET = "a secret of tests alone, as long as it has to be"
 
 
@@ -75,9 +94,11 @@ class Api:
 
 @asynccontextmanager
 async def talking(database_url: str, **settings: Any) -> AsyncIterator[Api]:
-    """A started Authward on this database, without the settings of the environment."""
+    """A started Authward on this database, whose hashing costs nothing."""
     auth = Authward(database_url=database_url, **{"secret": SECRET, "origins": (PAGE,), **settings})
-    await auth.startup()
+    with pytest.MonkeyPatch.context() as patch:
+        make_hashing_cheap(patch)
+        await auth.startup()
     transport = httpx2.ASGITransport(auth.asgi(), client=("127.0.0.1", 40000))
     try:
         async with httpx2.AsyncClient(transport=transport, base_url=URL) as client:

@@ -149,8 +149,9 @@ def test_without_swagger_ui_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch):
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("width", [390, 1280], ids=["phone", "desk"])
-@pytest.mark.parametrize("mount", ["", "/below"])
+@pytest.mark.parametrize(
+    ("width", "mount"), [(390, ""), (1280, "/below")], ids=["phone", "desk, below a mount"]
+)
 async def test_a_browser_shows_every_operation_without_asking_anybody_else(
     tmp_path: Path, width: int, mount: str
 ):

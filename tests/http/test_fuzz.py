@@ -26,6 +26,7 @@ from authward.core.audit import Client
 from authward.http.endpoint import Endpoint
 from authward.http.openapi import document
 from authward.http.routes import ENDPOINTS
+from tests.cheap import make_hashing_cheap
 from tests.http.serving import served
 
 EXAMPLES = int(os.environ.get("AUTHWARD_TEST_FUZZ_EXAMPLES", "5"))
@@ -149,9 +150,11 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             await auth.services.accounts.create(email, PASSWORD, role, Client(), role=role)
         await auth.shutdown()
 
-    asyncio.run(prepare())
-    with served(Authward(database_url=database_url).asgi()) as found:
-        yield found
+    with pytest.MonkeyPatch.context() as patch:
+        make_hashing_cheap(patch)
+        asyncio.run(prepare())
+        with served(Authward(database_url=database_url).asgi()) as found:
+            yield found
 
 
 @pytest.fixture(scope="module")

@@ -18,17 +18,11 @@ from authward.http.failures import errors_of
 from authward.http.openapi import document, document_bytes, openapi_paths
 from authward.http.routes import ENDPOINTS
 from authward.http.shapes import example
-from tests.http.talking import PASSWORD, Api, Person, talking
+from tests.http.talking import DOCUMENT, PASSWORD, Api, Person, operation, talking
 
-DOCUMENT = document()
 TEXT = json.dumps(DOCUMENT)
 
 each_route = pytest.mark.parametrize("one", ENDPOINTS, ids=lambda one: f"{one.method} {one.path}")
-
-
-def operation(one: Endpoint) -> dict[str, Any]:
-    found: dict[str, Any] = DOCUMENT["paths"][one.path][one.method.lower()]
-    return found
 
 
 def inlined(node: Any, *, closed: bool = False) -> Any:

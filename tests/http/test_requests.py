@@ -13,10 +13,9 @@ from starlette.types import Message, Scope
 from authward.errors import MalformedRequest
 from authward.http.accounts import LoginBody
 from authward.http.endpoint import Answer, Call, Endpoint
-from authward.http.openapi import document
 from authward.http.parse import MAX_BODY, read_json
 from authward.http.routes import ENDPOINTS, routes
-from tests.http.talking import PAGE, Api, Person, talking
+from tests.http.talking import PAGE, Api, Person, example_body, talking
 
 WITH_BODY = [one for one in ENDPOINTS if one.body is not None]
 each_body = pytest.mark.parametrize("one", WITH_BODY, ids=lambda one: f"{one.method} {one.path}")
@@ -51,8 +50,7 @@ async def floor(api: Api, admin: Person) -> AsyncIterator[httpx2.AsyncClient]:
 
 
 def body_of(one: Endpoint) -> bytes:
-    operation = document()["paths"][one.path][one.method.lower()]
-    return json.dumps(operation["requestBody"]["content"]["application/json"]["example"]).encode()
+    return json.dumps(example_body(one)).encode()
 
 
 def path_of(one: Endpoint) -> str:

@@ -4,23 +4,15 @@ PostgreSQL's text holds no U+0000, no encoding holds half a pair: unchecked, eit
 """
 
 import json
-from typing import Any
 
 import pytest
 
 from authward.http.endpoint import Endpoint
-from authward.http.openapi import document
 from authward.http.routes import ENDPOINTS
-from tests.http.talking import Api, Person, talking
+from tests.http.talking import Api, Person, example_body, operation, talking
 
 BAD = ["\0", "a\0b", "\ud800", "a\udfffb", "\udc00\ud800"]
 IN_QUERY = ["%00", "a%00b", "%ED%A0%80", "a%ED%BF%BFb"]
-
-
-def example_of(one: Endpoint) -> dict[str, Any]:
-    operation = document()["paths"][one.path][one.method.lower()]
-    found: dict[str, Any] = operation["requestBody"]["content"]["application/json"]["example"]
-    return found
 
 
 async def test_no_text_of_any_route_takes_them(database_url: str):
@@ -43,10 +35,10 @@ async def test_no_text_of_any_route_takes_them(database_url: str):
 async def in_body(api: Api, admin: Person, one: Endpoint, path: str) -> int:
     asked = 0
     headers = {**admin.bearer, "content-type": "application/json"}
-    texts = {name: value for name, value in example_of(one).items() if isinstance(value, str)}
+    texts = {name: value for name, value in example_body(one).items() if isinstance(value, str)}
     for name in texts:
         for bad in BAD:
-            body = {**example_of(one), name: f"{texts[name]}{bad}"}
+            body = {**example_body(one), name: f"{texts[name]}{bad}"}
             # As escapes: the body itself is plain ASCII.
             content = json.dumps(body).encode()
             answer = await api.send(one.method, path, content=content, headers=headers)
@@ -58,8 +50,7 @@ async def in_body(api: Api, admin: Person, one: Endpoint, path: str) -> int:
 
 async def in_query(api: Api, admin: Person, one: Endpoint, path: str) -> int:
     asked = 0
-    operation = document()["paths"][one.path][one.method.lower()]
-    for parameter in operation["parameters"]:
+    for parameter in operation(one)["parameters"]:
         for bad in IN_QUERY:
             url = f"{path}?{parameter['name']}={bad}"
             answer = await api.send(one.method, url, headers=admin.bearer)
@@ -70,7 +61,7 @@ async def in_query(api: Api, admin: Person, one: Endpoint, path: str) -> int:
 
 async def in_path(api: Api, admin: Person, one: Endpoint) -> int:
     """There is no such id, that is all."""
-    body = {} if one.body is None else {"json": example_of(one)}
+    body = {} if one.body is None else {"json": example_body(one)}
     for bad in (*IN_QUERY, "%FF", "%C3%A9", "..%2f", "'", "a" * 65):
         path = one.path.replace("{id}", f"somebody{bad}")
         answer = await api.send(one.method, path, headers=admin.bearer, **body)
