@@ -1,11 +1,11 @@
-"""What services need of the world, as Protocols. The docstrings are the contract; one test class holds
-each adapter to it.
+"""What services need of the world, as Protocols. The docstrings are the contract; one test class
+holds each adapter to it.
 
 Verbs are atomic: each is one transaction, with the audit events and the change it announces, and
-ends even if its caller is cancelled. Absence is None. An exception means the store is broken:
-Unavailable if it is away for now; except that what a callback (`decide`, `event`) raises passes
+ends even if its caller is cancelled. Absence is None. An exception means the store is broken, and
+Unavailable that it is away for now; except that what a callback (`decide`, `event`) raises passes
 through after a rollback. A callback may be asked twice, as what a dead connection or a deadlock
-undid is tried again once; it must not do, only decide.
+undid is tried once more: it must not do, only decide.
 All times are milliseconds since the epoch in database time, unless a name says otherwise.
 """
 

@@ -14,7 +14,7 @@ from authward.ports import Change, NewSession, NewUser, Store, UserQuery
 
 T = TypeVar("T")
 
-GRACE = 10_000
+GRACE = 60_000
 LIFETIME = 3_600_000
 HORIZON = 3_600_000
 

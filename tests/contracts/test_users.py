@@ -226,6 +226,15 @@ class TestChanging:
         assert await store.users.by_id(bob.id) == bob
         assert await changes(store) == []
 
+    async def test_what_no_column_takes_is_an_error_and_not_a_taken_address(
+        self, store: Store
+    ) -> None:
+        user = await add_user(store)
+        with pytest.raises(Exception, match="role") as refused:
+            await store.users.change(user.id, always(values={"role": None}), happened())
+        assert not isinstance(refused.value, UserExists)
+        assert await store.users.by_id(user.id) == user
+
     async def test_a_refusal_of_the_callback_rolls_everything_back(self, store: Store) -> None:
         user = await add_user(store)
         session = await open_session(store, user)

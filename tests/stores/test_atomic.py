@@ -18,8 +18,8 @@ from authward.core.audit import Event
 from authward.core.sessions import Verdict
 from authward.errors import Forbidden
 from authward.ports import Change, Store
-from authward.stores.database import Transaction
 from authward.stores.sql import SqlStore
+from authward.stores.transactions import Transaction
 from tests.contracts.making import (
     DELETE,
     add_user,

@@ -1,25 +1,28 @@
 """PostgreSQL away, silent, full, deadlocked: Unavailable, never a hang, then well by itself."""
 
 import asyncio
+import random
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any
 
 import asyncpg
 import pytest
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, InternalError
 
 from authward.core.users import User, UserChange
 from authward.errors import Unavailable
-from authward.stores.database import Transaction
 from authward.stores.sql import SqlStore
+from authward.stores.transactions import Transaction
 from tests.contracts.fixtures import Stores
 from tests.contracts.making import (
     add_user,
     always,
     at_once,
     audited,
+    changes,
     happened,
     new_user,
     open_session,
@@ -168,6 +171,45 @@ class TestAway:
                 await adding
         await add_user(pg)
 
+    async def test_under_constant_deaths_every_answer_is_right_or_unavailable(
+        self, pg: SqlStore, watch: asyncpg.Connection
+    ) -> None:
+        user = await add_user(pg)
+        chance = random.Random(5)
+        outcomes: Counter[str] = Counter()
+        done = False
+
+        async def massacre() -> None:
+            while not done:
+                for pid in await backends(watch):
+                    if chance.random() < 0.2:
+                        await watch.execute("SELECT pg_terminate_backend($1)", pid)
+                await asyncio.sleep(0.02)
+
+        async def work() -> None:
+            for _ in range(8):
+                try:
+                    assert await pg.users.by_id(user.id) is not None
+                    outcomes["read"] += 1
+                    change = always(supersede=True)
+                    assert await pg.users.change(user.id, change, happened("changed")) is not None
+                    outcomes["changed"] += 1
+                except Unavailable:
+                    outcomes["unavailable"] += 1
+
+        killing = asyncio.create_task(massacre())
+        try:
+            await at_once(work() for _ in range(POOL * 2))
+        finally:
+            done = True
+            await killing
+        found = await pg.users.by_id(user.id)
+        assert found is not None
+        # A commit may have happened although its answer was lost, but never the other way round.
+        assert outcomes["changed"] <= found.ver <= outcomes["changed"] + outcomes["unavailable"]
+        assert outcomes["changed"] > 0
+        assert found.ver == len(await changes(pg)) == (await audited(pg)).count("changed")
+
     async def test_a_silent_server_is_given_up_on(self, stores: Stores, gate: Gate) -> None:
         store = await stores(gate.url, patience=1)
         user = await add_user(store)
@@ -310,6 +352,21 @@ class TestLosing:
             await pg.database.write(work)
         assert ran == runs
         assert await audited(pg) == []
+
+    async def test_a_connection_the_driver_lost_track_of_is_not_used_again(
+        self, pg: SqlStore
+    ) -> None:
+        pids: list[int] = []
+
+        async def work(tx: Transaction) -> None:
+            [[pid]] = await tx.rows(text("SELECT pg_backend_pid()"))
+            pids.append(pid)
+            if len(pids) == 1:
+                raise InternalError("SELECT", {}, Exception("another operation is in progress"))
+
+        await pg.database.write(work)
+        await pg.database.write(work)
+        assert pids[0] != pids[1] == pids[2]
 
     async def test_a_plan_that_a_migration_made_stale_is_made_anew(
         self, stores: Stores, postgres_url: str

@@ -13,6 +13,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
 
 from authward.errors import ConfigurationError
+from authward.stores import migrate
 from authward.stores.migrate import MIGRATIONS
 from authward.stores.schema import SCHEMA_VERSION, metadata
 from authward.stores.sql import SqlStore
@@ -136,6 +137,27 @@ class TestRefusing:
         finally:
             await set_version(store, SCHEMA_VERSION)
         await store.open()
+
+    async def test_a_database_too_old(
+        self, store: SqlStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        await store.open()
+        monkeypatch.setattr(migrate, "OLDEST", {"sqlite": (99, 1), "postgresql": (99, 1)})
+        with pytest.raises(ConfigurationError, match=r"is too old\. Use \w+ 99\.1 or later"):
+            await store.open()
+
+    async def test_a_version_table_without_a_version(
+        self, stores: Stores, database_url: str
+    ) -> None:
+        store = await stores(database_url)
+        await store.open()
+
+        def forget(connection: Connection) -> None:
+            connection.execute(text("DELETE FROM alembic_version"))
+
+        await store.database.run_sync(forget)
+        with pytest.raises(ConfigurationError, match="already exists"):
+            await store.open()
 
     async def test_a_folder_that_is_not_there(self, stores: Stores, tmp_path: Path) -> None:
         with pytest.raises(ConfigurationError, match=r"no-such.* does not exist\. Make it"):

@@ -85,11 +85,11 @@ async def test_three_on_one_postgresql(stores: Stores, postgres_database: str) -
     await check(store, before, did, user.id, session.id)
 
 
-async def test_six_may_start_on_a_database_that_is_empty_yet(
+async def test_four_may_start_on_a_database_that_is_empty_yet(
     stores: Stores, database_url: str
 ) -> None:
-    reports = await run(6, database_url, 0, "", "")
-    assert len(reports) == 6
+    reports = await run(PROCESSES, database_url, 0, "", "")
+    assert len(reports) == PROCESSES
     store = await stores(database_url)
     await store.ping()
     assert await store.users.page(UserQuery(10)) == []

@@ -12,8 +12,8 @@ from authward.core.sessions import Verdict
 from authward.core.users import User
 from authward.ports import Refreshed
 from authward.stores import sessions
-from authward.stores.database import Transaction
 from authward.stores.sql import SqlStore
+from authward.stores.transactions import Transaction
 from tests.contracts.fixtures import Stores
 from tests.contracts.making import (
     DELETE,

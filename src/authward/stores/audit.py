@@ -8,8 +8,9 @@ from sqlalchemy import select
 
 from authward.core.audit import Client, Event
 from authward.ports import AuditRow
-from authward.stores.database import Database, Transaction
+from authward.stores.database import Database
 from authward.stores.schema import audit_events
+from authward.stores.transactions import Transaction
 
 
 class SqlAudit:

@@ -1,4 +1,4 @@
-"""Transactions: SQLite with one writer a process, PostgreSQL with a pool."""
+"""One database: SQLite with one writer a process, PostgreSQL with a pool."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Executable, Row, insert
+from sqlalchemy import Connection, Executable, Row
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -19,16 +19,17 @@ from authward.ports import Change, Clock
 from authward.stores.engines import (
     away,
     busy,
+    confused,
     postgresql_engine,
     said,
     sqlite_engine,
     sqlite_path,
     worth_another_try,
 )
-from authward.stores.expressions import NOW, TRANSACTION_ID
-from authward.stores.schema import audit_events, changes
+from authward.stores.transactions import Transaction
 
 PATIENCE_S = 10.0
+PAUSE_S = 0.02
 POSTGRESQL_POOL = 10
 SQLITE_READERS = 4
 TURN_MS = 8
@@ -40,82 +41,13 @@ processes take half as long.
 OnCommit = Callable[[Sequence[Event], Sequence[Change]], None]
 T = TypeVar("T")
 
-_RECORD = insert(audit_events).values(at=NOW)
-_ANNOUNCE = insert(changes).values(at=NOW, xid=TRANSACTION_ID)
-
-
-class Transaction:
-    """One transaction. What it records and announces is told to the process after the commit."""
-
-    __slots__ = ("_connection", "_offset", "changes", "events")
-
-    def __init__(self, connection: AsyncConnection, offset: int) -> None:
-        self._connection = connection
-        self._offset = offset
-        self.events: list[Event] = []
-        self.changes: list[Change] = []
-
-    async def rows(
-        self, statement: Executable, values: Mapping[str, Any] | None = None
-    ) -> Sequence[Row[Any]]:
-        """Run a statement and fetch all it returns."""
-        found = await self._connection.execute(
-            statement, {"clock_offset": self._offset, **(values or {})}
-        )
-        return found.all()
-
-    async def row(
-        self, statement: Executable, values: Mapping[str, Any] | None = None
-    ) -> Row[Any] | None:
-        """The first row, or None."""
-        found = await self.rows(statement, values)
-        return found[0] if found else None
-
-    async def run(self, statement: Executable, values: Mapping[str, Any] | None = None) -> int:
-        """Run a statement that returns nothing; the number of rows it touched."""
-        found = await self._connection.execute(
-            statement, {"clock_offset": self._offset, **(values or {})}
-        )
-        return found.rowcount
-
-    async def record(self, happened: Event) -> None:
-        """Write an audit row."""
-        await self.run(
-            _RECORD,
-            {
-                "kind": happened.kind,
-                "outcome": happened.outcome,
-                "actor": happened.actor,
-                "subject": happened.subject,
-                "session": happened.session,
-                "ip": happened.client.ip,
-                "user_agent": happened.client.user_agent,
-                "request_id": happened.client.request_id,
-                "detail": dict(happened.detail),
-            },
-        )
-        self.events.append(happened)
-
-    async def announce(self, change: Change) -> None:
-        """Write a row of the change feed. `change.at` is set by the database."""
-        await self.run(
-            _ANNOUNCE,
-            {
-                "kind": change.kind,
-                "subject": change.subject,
-                "ver": change.ver,
-                "keep_session": change.keep_session,
-            },
-        )
-        self.changes.append(change)
-
 
 class Database:
     """Connections to one database. `on_commit` hears of each committed transaction's events and
     changes.
 
     `patience` bounds in seconds how long a caller waits for a connection, for SQLite's lock, and
-    for a silent PostgreSQL, each; past it comes Unavailable.
+    (twice that) for a silent PostgreSQL; past it comes Unavailable.
     """
 
     def __init__(self, url: str, clock: Clock, *, patience: float = PATIENCE_S) -> None:
@@ -175,7 +107,7 @@ class Database:
                 raise Unavailable(
                     f"database: commit in doubt: {said(error)}", retry_after=1
                 ) from error
-        self.on_commit(transaction.events, transaction.changes)
+            self.on_commit(transaction.events, transaction.changes)
         return result
 
     async def _read(
@@ -193,8 +125,13 @@ class Database:
         # pool to us, which with one writer would be the end of writing.
         task = asyncio.create_task(self._attempt_twice(attempt))
         self._running.add(task)
-        task.add_done_callback(self._running.discard)
+        task.add_done_callback(self._ended)
         return await asyncio.shield(task)
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._running.discard(task)
+        if not task.cancelled():
+            task.exception()  # nobody else looks at it, if the caller is gone
 
     async def _attempt_twice(self, attempt: Callable[[], Awaitable[T]]) -> T:
         tries = 2
@@ -206,6 +143,8 @@ class Database:
                 raise Unavailable(f"database: {said(error)}", retry_after=1) from error
             except DBAPIError as error:
                 if tries and worth_another_try(error):
+                    # Whoever we made way for in a deadlock must be past it before we come again.
+                    await asyncio.sleep(PAUSE_S)
                     continue
                 if away(error):
                     raise Unavailable(f"database: {said(error)}", retry_after=1) from error
@@ -233,7 +172,12 @@ class Database:
         # SQLite has its own bound, and a thread cannot be stopped anyway.
         limit = 2 * self._patience if self.postgresql else None
         async with asyncio.timeout(limit), engine.connect() as connection:
-            yield connection
+            try:
+                yield connection
+            except DBAPIError as error:
+                if confused(error):
+                    await connection.invalidate()
+                raise
 
     async def prepare(self) -> None:
         """Make the SQLite file if there is none, for our eyes only, and set WAL mode, which stays

@@ -10,7 +10,7 @@ from urllib.parse import quote, urlsplit
 
 from sqlalchemy import URL, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import DBAPIError, DisconnectionError, NotSupportedError
+from sqlalchemy.exc import DBAPIError, DisconnectionError, InternalError, NotSupportedError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -37,7 +37,7 @@ _POSTGRESQL_AGAIN = ("08", "57P01", "57P02", "40001", "40P01")
 
 def away(error: DBAPIError) -> bool:
     """Whether the database cannot be used at present, and that is not the statement's fault."""
-    if error.connection_invalidated:
+    if error.connection_invalidated or confused(error):
         return True
     if isinstance(error.orig, sqlite3.Error):
         return _primary(error.orig) in _SQLITE_AWAY
@@ -54,9 +54,14 @@ def worth_another_try(error: DBAPIError) -> bool:
     another.
     """
     # NotSupportedError is asyncpg's word for a plan that a migration made stale.
-    if error.connection_invalidated or isinstance(error, NotSupportedError):
+    if error.connection_invalidated or confused(error) or isinstance(error, NotSupportedError):
         return True
     return _state(error).startswith(_POSTGRESQL_AGAIN)
+
+
+def confused(error: DBAPIError) -> bool:
+    """Whether asyncpg lost track of a connection, as when the server ends it between statements."""
+    return isinstance(error, InternalError) and not _state(error)
 
 
 def said(error: BaseException) -> str:

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from sqlalchemy import insert, select, text
 
 from authward.ports import StoredKey
-from authward.stores.database import Database, Transaction
+from authward.stores.database import Database
 from authward.stores.expressions import NOW
 from authward.stores.schema import keys
+from authward.stores.transactions import Transaction
 
 _ALL = select(keys).order_by(keys.c.created_at, keys.c.kid)
 _ADD = insert(keys).values(created_at=NOW)

@@ -17,6 +17,9 @@ from authward.stores.database import Database
 from authward.stores.engines import said
 from authward.stores.schema import SCHEMA_VERSION
 
+OLDEST: dict[str, tuple[int, ...]] = {"postgresql": (13,), "sqlite": (3, 35)}
+"""pg_current_xact_id() and RETURNING came with these."""
+
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 _ALEMBIC = threading.Lock()
@@ -44,15 +47,21 @@ async def migrate(database: Database) -> None:
 
 
 def _upgrade(connection: Connection) -> None:
+    name, found = connection.dialect.name, connection.dialect.server_version_info or ()
+    if found < OLDEST[name]:
+        needed, here = (".".join(map(str, version)) for version in (OLDEST[name], found))
+        raise ConfigurationError(
+            f"database_url: {name} {here} is too old. Use {name} {needed} or later"
+        )
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(4711746108702)"))
     if inspect(connection).has_table("alembic_version"):
-        found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
-        if found == SCHEMA_VERSION:
+        version = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+        if version == SCHEMA_VERSION:
             return
-        if found is not None and found > SCHEMA_VERSION:
+        if version is not None and version > SCHEMA_VERSION:
             raise ConfigurationError(
-                f"database_url: its schema is version {found}, newer than this Authward "
+                f"database_url: its schema is version {version}, newer than this Authward "
                 f"({SCHEMA_VERSION}). Upgrade Authward"
             )
     _run_alembic(connection)

@@ -11,9 +11,10 @@ from sqlalchemy import Row, bindparam, insert, literal, select, update
 from authward.core.audit import Event
 from authward.core.sessions import Session, Verdict, judge
 from authward.ports import Change, NewSession, Refreshed
-from authward.stores.database import Database, Transaction
+from authward.stores.database import Database
 from authward.stores.expressions import NOW
 from authward.stores.schema import sessions, users
+from authward.stores.transactions import Transaction
 from authward.stores.users import USER, user_of
 
 _LIVE = sessions.c.revoked_at.is_(None) & (sessions.c.expires_at > NOW)

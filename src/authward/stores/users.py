@@ -16,9 +16,10 @@ from authward.core.audit import Event
 from authward.core.users import User, UserChange, check_last_admin
 from authward.errors import UserExists
 from authward.ports import Change, NewUser, UserQuery
-from authward.stores.database import Database, Transaction
+from authward.stores.database import Database
 from authward.stores.expressions import NOW
 from authward.stores.schema import sessions, users
+from authward.stores.transactions import Transaction
 
 USER = [users.c[field.name] for field in fields(User)]
 """The columns `user_of` reads."""
