@@ -29,7 +29,7 @@ from authward.http.routes import ENDPOINTS
 from tests.cheap import make_hashing_cheap
 from tests.http.serving import served
 
-EXAMPLES = int(os.environ.get("AUTHWARD_TEST_FUZZ_EXAMPLES", "5"))
+EXAMPLES = int(os.environ.get("AUTHWARD_TEST_FUZZ_EXAMPLES", "15"))
 SEED = int(os.environ.get("AUTHWARD_TEST_FUZZ_SEED", "1"))
 # The accounts of the document's own examples, so that those requests succeed.
 PASSWORD = "correct horse battery staple"
