@@ -227,6 +227,12 @@ def test_examples_can_be_read(one: Path):
         ast.parse(block)
 
 
+def test_each_promise_names_tests_that_there_are():
+    named = re.findall(r"`([\w/]+\.py)`", page("security.md"))
+    assert len(named) > 30
+    assert [name for name in named if not (ROOT / "tests" / name).exists()] == []
+
+
 # --- words that stay out ----------------------------------------------------------------------
 
 STRANGE = {
