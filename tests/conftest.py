@@ -2,7 +2,7 @@
 
 import pytest
 
-pytest_plugins = ["tests.needs", "tests.postgres"]
+pytest_plugins = ["tests.needs", "tests.postgres", "tests.fleets"]
 
 
 @pytest.fixture(scope="session")

@@ -28,8 +28,9 @@ async def test_the_cookie_opens_no_bearer_route(here: Here, method: str, path: s
 
 @pytest.mark.parametrize("path", [REFRESH, "/api/auth/logout"])
 @pytest.mark.parametrize("expired", [False, True])
-async def test_two_tabs_of_two_users(here: Here, path: str, expired: bool) -> None:
+async def test_two_tabs_of_two_users(here_on_each: Here, path: str, expired: bool) -> None:
     """The tab of one user must not act with the cookie another tab's user left behind."""
+    here = here_on_each
     one, other = await here.register(), await here.register()
     if expired:
         here.clock.turn(1000)
