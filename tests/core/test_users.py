@@ -35,6 +35,15 @@ ADMIN = User(
 )
 
 
+LONGEST = "a" * 64 + "@" + ".".join(["b" * 61] * 3) + ".com"
+
+
+def test_the_longest_address_is_254_characters():
+    assert len(LONGEST) == MAX_EMAIL
+    with pytest.raises(BadEmail):
+        canonical_email("a" + LONGEST)
+
+
 @pytest.mark.parametrize(
     ("address", "canonical"),
     [
@@ -47,6 +56,8 @@ ADMIN = User(
         ("ﬁnn@example.com", "finn@example.com"),
         ("\u03a3\u03c2@example.com", "\u03c3\u03c3@example.com"),
         ("ada@xn--exmple-cua.com", "ada@xn--exmple-cua.com"),
+        ("ada@site.test", "ada@site.test"),
+        (LONGEST, LONGEST),
     ],
 )
 def test_one_form_for_every_spelling(address: str, canonical: str):
