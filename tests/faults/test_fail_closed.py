@@ -1,0 +1,171 @@
+"""The database or the change feed away: refused, never let in, and back again by itself.
+
+OWASP ASVS 16.5.3; CWE-636 (not failing securely).
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx2
+import pytest
+
+from authward import Authward
+from authward.errors import Unavailable
+from authward.services.feed import Feed
+from tests.here import Here, Serve
+from tests.serving import PASSWORD, REFRESH, Account, error_of, refresh_headers
+from tests.stores.gate import gate_to
+
+
+class Outage:
+    """Takes the database away and brings it back."""
+
+    def __init__(self, away: Callable[[], Any], back: Callable[[], Any]) -> None:
+        self.away, self.back = away, back
+
+
+@pytest.fixture
+async def sqlite(serve_on: Serve, sqlite_database: str) -> tuple[Here, Outage]:
+    path = Path(urlsplit(sqlite_database).path.removeprefix("/"))
+    hidden = path.with_name("hidden")
+
+    async def away() -> None:
+        path.rename(hidden)
+
+    async def back() -> None:
+        hidden.rename(path)
+
+    return await serve_on(sqlite_database), Outage(away, back)
+
+
+@pytest.fixture
+async def postgresql(serve_on: Serve, postgres_database: str) -> AsyncIterator[tuple[Here, Outage]]:
+    async with gate_to(postgres_database) as gate:
+        here = await serve_on(gate.url)
+        yield here, Outage(gate.shut, gate.open)
+        # The server's own end must not wait for a database that is not there.
+        await gate.shut()
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def cut_off(request: pytest.FixtureRequest) -> tuple[Here, Outage]:
+    found: tuple[Here, Outage] = request.getfixturevalue(request.param)
+    return found
+
+
+def requests_of(account: Account) -> dict[str, dict[str, Any]]:
+    login = {"email": account.email, "password": PASSWORD}
+    change = {"currentPassword": PASSWORD, "newPassword": "another horse battery"}
+    return {
+        "POST /api/auth/login": {"json": login},
+        "POST /api/auth/register": {"json": {**login, "email": "eve@example.com", "name": "Eve"}},
+        f"POST {REFRESH}": {"headers": refresh_headers(account)},
+        "POST /api/auth/logout": {"headers": refresh_headers(account)},
+        "POST /api/auth/logout-all": {"headers": account.bearer},
+        "POST /api/auth/change-password": {"json": change, "headers": account.bearer},
+        "GET /api/auth/sessions": {"headers": account.bearer},
+        "GET /api/profile": {"headers": account.bearer},
+        "GET /readyz": {},
+    }
+
+
+async def ask(here: Here, what: str, request: dict[str, Any]) -> httpx2.Response:
+    return await here.send(*what.split(" "), **request)
+
+
+async def test_a_database_that_is_away(cut_off: tuple[Here, Outage]) -> None:
+    here, outage = cut_off
+    account = await here.register()
+    await outage.away()
+    for what, request in requests_of(account).items():
+        answer = await ask(here, what, request)
+        assert error_of(answer) == (503, "unavailable"), what
+        # Who comes back after the grace is taken for a thief: soon enough.
+        assert 0 <= int(answer.headers["retry-after"]) <= 5
+        assert "set-cookie" not in answer.headers
+        for word in ("sqlite", "postgres", "asyncpg", "/", "Error"):
+            assert word.lower() not in answer.json()["message"].lower()
+    # What needs no database is answered: the process is alive.
+    assert (await here.send("GET", "/healthz")).status_code == 200
+    assert (await here.send("GET", "/api/public-data")).status_code == 200
+    await outage.back()
+    assert (await here.profile(account)).status_code == 200
+    assert (await here.refresh(account)).status_code == 200
+    assert (await here.try_login(account.email)).status_code == 200
+    async with asyncio.timeout(30):
+        while (await here.send("GET", "/readyz")).status_code != 200:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+
+
+class Standstill:
+    """Makes the feed as old as a test says."""
+
+    def __init__(self, here: Here, patch: pytest.MonkeyPatch) -> None:
+        async def unread(feed: Feed) -> None:
+            raise Unavailable("database: away")
+
+        self._feed: Any = here.services.feed
+        patch.setattr(Feed, "poll", unread)
+
+    def set_age(self, seconds: float | None) -> None:
+        now = self._feed._clock.monotonic()
+        self._feed._read_at = None if seconds is None else now - seconds
+
+
+@pytest.mark.parametrize("age", [None, 60.5, 3600.0], ids=["never read", "too old", "far too old"])
+async def test_a_feed_that_tells_nothing_lets_nobody_in(
+    here: Here, monkeypatch: pytest.MonkeyPatch, age: float | None
+) -> None:
+    """A session ended elsewhere might be alive here: no bearer is believed."""
+    account = await here.register(role="admin")
+    assert (await here.profile(account)).status_code == 200
+    with monkeypatch.context() as patch:
+        Standstill(here, patch).set_age(age)
+        for what in ("/api/profile", "/api/users", "/api/auth/sessions"):
+            answer = await here.send("GET", what, headers=account.bearer)
+            assert error_of(answer) == (503, "unavailable"), what
+            assert answer.headers["retry-after"] == "1"
+        # No token at all is still told from one that cannot be judged.
+        assert error_of(await here.send("GET", "/api/profile"))[0] == 401
+        assert (await here.send("GET", "/readyz")).status_code == 503
+        # Refreshing asks the database itself.
+        assert (await here.refresh(account)).status_code == 200
+    await here.services.feed.poll()
+    assert (await here.profile(account)).status_code == 200
+
+
+async def test_a_feed_that_is_a_little_late_is_not_ready_but_serves(
+    here: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = await here.register()
+    with monkeypatch.context() as patch:
+        Standstill(here, patch).set_age(5)
+        assert (await here.profile(account)).status_code == 200
+        assert (await here.send("GET", "/readyz")).status_code == 503
+
+
+async def test_feed_max_lag_is_a_setting(
+    serve_on: Serve, sqlite_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = await serve_on(sqlite_database, feed_max_lag=5)
+    account = await here.register()
+    with monkeypatch.context() as patch:
+        standstill = Standstill(here, patch)
+        standstill.set_age(4)
+        assert (await here.profile(account)).status_code == 200
+        standstill.set_age(5.5)
+        assert (await here.profile(account)).status_code == 503
+
+
+async def test_before_it_has_started_it_answers_503(sqlite_database: str) -> None:
+    """As when a mounted app's first request finds the database away."""
+    path = Path(urlsplit(sqlite_database).path.removeprefix("/"))
+    auth = Authward(database_url=f"sqlite:///{path.parent}/no/such/folder/x.db")
+    transport = httpx2.ASGITransport(auth.asgi(), raise_app_exceptions=False)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        answer = await client.get("/api/profile", headers={"authorization": "Bearer x"})
+    assert answer.status_code >= 500
+    assert "folder" not in answer.text
