@@ -217,7 +217,8 @@ def test_a_wrong_origin_stops_start_up(origin: str):
 
 
 def test_the_public_url_is_an_origin():
-    assert Settings(public_url="https://API.example.com/").public_url == "https://api.example.com"
+    stated = Settings(**PRODUCTION, public_url="https://API.example.com/")
+    assert stated.public_url == "https://api.example.com"
     assert refused(public_url="https://api.example.com/auth").startswith("public_url: ")
     assert refused(public_url="api.example.com").startswith("public_url: ")
 
@@ -309,11 +310,26 @@ def test_production_is_not_debugged():
 
 @pytest.mark.parametrize("name", ["origins", "public_url"])
 def test_production_is_https(name: str):
-    Settings(**{name: "http://a.example"})
+    Settings(**{name: "http://localhost:8000"})
     Settings(**PRODUCTION, **{name: "https://a.example"})
     text = refused(**PRODUCTION, **{name: "http://a.example"})
     assert text == f"{name}: 'http://a.example' is plain http, and ENV is production. Use https"
     Settings(**PRODUCTION, **{name: "http://a.example"}, dangerously_plain_http=True)
+
+
+@pytest.mark.parametrize(
+    "stated",
+    [
+        {"public_url": "https://api.example.com"},
+        {"hosts": ["localhost", "api.example.com"]},
+        {"hosts": ["not a host"]},
+    ],
+)
+def test_development_never_serves_the_world(stated: dict[str, Any]):
+    text = refused(**stated)
+    assert text.startswith(f"{next(iter(stated))}: ")
+    assert "AUTHWARD_ENV=production" in text
+    Settings(public_url="http://localhost:8000", hosts=["127.0.0.1", "app.localhost"])
 
 
 @pytest.mark.parametrize("env", ["prod", "Production", "PRODUCTION", "", "test"])

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Scope
 from authward.core.clients import client_of
 from authward.core.cookies import CookieNames
 from authward.core.cors import CorsPolicy
-from authward.core.hosts import host_name
+from authward.core.hosts import IN_PROCESS, host_name
 from authward.core.keys import MasterSecret
 from authward.core.principal import Principal
 from authward.errors import ConfigurationError, Refusal, Unavailable
@@ -227,7 +227,7 @@ class Authward:
         if self.settings.production and not named:
             log.warning("any Host is served: set AUTHWARD_PUBLIC_URL or AUTHWARD_HOSTS")
             return None
-        return frozenset(named)
+        return frozenset(named if self.settings.production else named | IN_PROCESS)
 
     def _secret(self) -> str:
         if self.settings.secret is not None:

@@ -156,6 +156,8 @@ def prepare(app: FastAPI, auth: Installing) -> None:
     """What `Authward.install` does for FastAPI beside what it does for Starlette."""
     if app.router.route_class is APIRoute:
         app.router.route_class = Route
+    if not auth.settings.serve_docs:
+        _hide_docs(app)
     handlers = app.exception_handlers
 
     async def invalid(request: Request, error: Exception) -> Response:
@@ -185,6 +187,13 @@ def _refusal_of(error: RequestValidationError) -> Refusal:
 def _field(location: Collection[Any]) -> str:
     parts = [str(part) for part in location]
     return ".".join(parts[1:] if len(parts) > 1 and parts[0] in _PLACES else parts)[:200]
+
+
+def _hide_docs(app: FastAPI) -> None:
+    """Take the app's own documentation away, which tells strangers every route it has."""
+    pages = {app.openapi_url, app.docs_url, app.redoc_url, app.swagger_ui_oauth2_redirect_url}
+    shown = [route for route in app.router.routes if getattr(route, "path", None) not in pages]
+    app.router.routes[:] = shown
 
 
 def _describe(app: FastAPI, auth: Installing, *, envelopes: bool) -> None:

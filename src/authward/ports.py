@@ -164,7 +164,7 @@ class SessionStore(Protocol):
         ...
 
     async def of_user(self, user_id: str) -> list[Session]:
-        """The live sessions of an account, latest first."""
+        """The live sessions of an account, latest first, a hundred at most."""
         ...
 
 

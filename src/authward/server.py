@@ -34,23 +34,43 @@ Announce = Callable[[Authward, int], Awaitable[None]]
 
 
 class BoundedHttp(HttpToolsProtocol):
-    """uvicorn's protocol with a bound on the head of a request, which httptools does not have."""
+    """uvicorn's protocol with bounds httptools does not have: on the head of a request, and on what
+    travels beside its body, like trailers and the framing of tiny chunks.
+    """
 
     _head: int | None = None
+    _beside = 0
 
     def data_received(self, data: bytes) -> None:
+        self._beside += len(data)
         super().data_received(data)
-        if self._head is not None and not self.transport.is_closing():
+        if self.transport.is_closing():
+            return
+        if self._head is not None:
             self._head += len(data)
             if self._head > MAX_HEAD:
                 self.send_400_response("Request head too large.")
+        elif self._beside > MAX_HEAD:
+            self.transport.close()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        # A trailer would join the headers, one by one for as long as the client likes.
+        if self._head is not None:
+            super().on_header(name, value)
+
+    def on_body(self, body: bytes) -> None:
+        # The body itself is bounded by who reads it; as much again may travel beside it.
+        self._beside -= 2 * len(body)
+        super().on_body(body)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._head = 0
+        self._beside = 0
 
     def on_headers_complete(self) -> None:
         self._head = None
+        self._beside = 0
         super().on_headers_complete()
 
 

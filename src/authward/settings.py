@@ -28,6 +28,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from authward.core.hosts import host_name, is_loopback
 from authward.core.origins import configured_origin
 from authward.errors import ConfigurationError
 
@@ -190,7 +191,21 @@ class Settings(BaseSettings):
             )
         if self.production:
             self._check_production()
+        else:
+            self._check_development()
         return self
+
+    def _check_development(self) -> None:
+        """A forgotten ENV never serves the world."""
+        stated = [("hosts", host) for host in self.hosts]
+        if self.public_url is not None:
+            stated.append(("public_url", urlsplit(self.public_url).netloc))
+        for setting, host in stated:
+            if not is_loopback(host_name(host) or ""):
+                raise ConfigurationError(
+                    f"{setting}: '{host}' is not this machine, and ENV is development. "
+                    "Set AUTHWARD_ENV=production, or use localhost"
+                )
 
     def _check_production(self) -> None:
         if self.secret is None and self.secret_file is None:

@@ -79,6 +79,10 @@ def test_every_setting_is_shown_with_its_default(
     everything = re.sub(r"^# ([a-z_]+ = )", r"\1", text, flags=re.MULTILINE)
     examples = {"public_url", "origins"}
     decided_by_env = {"log_format": "console", "docs": True}
+    # The example is for production, and this file says development.
+    everything = everything.replace(
+        'public_url = "https://api.example.com"', 'public_url = "http://localhost"'
+    )
     (folder / "authward.toml").write_text(everything)
     tomllib.loads(everything)
     found = Settings()

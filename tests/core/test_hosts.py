@@ -57,9 +57,7 @@ def test_anything_else_is_malformed_and_allowed_nowhere(header: str):
     assert not host_allowed(header, frozenset({header}))
 
 
-@pytest.mark.parametrize(
-    "host", ["localhost", "app.localhost", "127.0.0.1", "127.8.9.10", "[::1]", "testserver", "test"]
-)
+@pytest.mark.parametrize("host", ["localhost", "app.localhost", "127.0.0.1", "127.8.9.10", "[::1]"])
 def test_this_machine_by_its_names(host: str):
     assert is_loopback(host)
     assert host_allowed(host, frozenset())

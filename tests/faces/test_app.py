@@ -72,11 +72,14 @@ class TestProduction:
         ]:
             answer = client.get("/api/public-data", headers={"host": host})
             assert answer.status_code == status, host
-        own = {"origin": "https://api.example.com"}
+        host = {"host": "api.example.com"}
+        own = {**host, "origin": "https://api.example.com"}
         assert client.post("/api/auth/logout", headers=own).status_code == 200
-        foreign = {"origin": "http://localhost"}
+        foreign = {**host, "origin": "http://localhost"}
         assert client.post("/api/auth/logout", headers=foreign).status_code == 403
-        assert client.get("/docs").status_code == 404
+        assert client.get("/docs", headers=host).status_code == 404
+        # What test clients send is let in where tests run.
+        assert client.get("/api/public-data", headers={"host": "testserver"}).status_code == 400
 
     def test_any_host_is_warned_of(
         self, make_auth: Callable[..., Authward], caplog: pytest.LogCaptureFixture

@@ -578,3 +578,22 @@ class TestOpenAPI:
             found: Any = document
             for part in reference.removeprefix("#/").split("/"):
                 found = found[part]
+
+
+@pytest.mark.parametrize(("docs", "status"), [(None, 404), (True, 200)])
+def test_documentation_in_production_only_if_asked_for(
+    sqlite_url: str, docs: bool | None, status: int
+) -> None:
+    """A host app's own pages tell strangers every route it has."""
+    auth = Authward(
+        database_url=sqlite_url,
+        env="production",
+        secret="Zk3v9Qw1xT7rB5nY2mC8pL4sD6fG0hJ1aE3uO9iK7tR=",
+        public_url="https://api.example.com",
+        docs=docs,
+    )
+    app = FastAPI()
+    auth.install(app)
+    with TestClient(app, base_url="https://api.example.com") as client:
+        for path in ("/docs", "/redoc", "/openapi.json"):
+            assert client.get(path).status_code == status

@@ -122,8 +122,8 @@ async def test_what_is_declared_as_json_is_read(
         b'{"email": NaN}',
         b'{"email": [-Infinity]}',
         b'{"email": ' + b"9" * 5000 + b"}",
-        b"[" * 100_000,
-        b'{"a":' * 50_000 + b"1" + b"}" * 50_000,
+        b"[" * 16_000,
+        b'{"a":' * 2_700 + b"1" + b"}" * 2_700,
         b'{"email": "a\nb"}',
     ],
     ids=lambda body: repr(body[:24]),
@@ -158,8 +158,8 @@ async def test_a_wrong_field_is_named_as_it_is_spelt_on_the_wire(
 
 
 async def chunks(size: int) -> AsyncIterator[bytes]:
-    for _ in range(size // 65536):
-        yield b" " * 65536
+    for _ in range(size // 1024):
+        yield b" " * 1024
 
 
 @each_body

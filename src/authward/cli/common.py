@@ -115,4 +115,6 @@ def shown_database(settings: Settings) -> str:
         return str(settings.sqlite_path)
     from sqlalchemy import make_url
 
-    return make_url(settings.database_url).render_as_string(hide_password=True)
+    url = make_url(settings.database_url)
+    shown = {key: "***" if "password" in key.lower() else url.query[key] for key in url.query}
+    return url.set(query=shown).render_as_string(hide_password=True)

@@ -8,8 +8,8 @@ from collections.abc import Container
 # A port, and either a bracketed IPv6 address or a name (RFC 9112 section 3.2).
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::[0-9]{1,5})?", re.ASCII | re.IGNORECASE)
 _LOOPBACK = re.compile(r"(.+\.)?localhost|127(\.[0-9]{1,3}){3}|\[::1\]", re.ASCII)
-# What the in-process test clients of Starlette and httpx send; no resolver answers for them.
-_IN_PROCESS = frozenset({"testserver", "test"})
+IN_PROCESS = frozenset({"testserver", "test"})
+"""What the in-process test clients of Starlette and httpx send; no resolver answers for them."""
 
 
 def host_name(header: str) -> str | None:
@@ -20,7 +20,7 @@ def host_name(header: str) -> str | None:
 
 def is_loopback(host: str) -> bool:
     """Whether `host` names this machine alone."""
-    return _LOOPBACK.fullmatch(host) is not None or host in _IN_PROCESS
+    return _LOOPBACK.fullmatch(host) is not None
 
 
 def host_allowed(header: str, allowed: Container[str] | None) -> bool:

@@ -114,7 +114,8 @@ class Admission:
             raise
         opening.token = opening.find()
         opening.owner = principal.id, principal.session_id
-        opening.needs.append((roles, permissions))
+        if (roles, permissions) not in opening.needs:
+            opening.needs.append((roles, permissions))
         opening.socket.watch(partial(self._left, opening))
         return principal
 

@@ -12,7 +12,8 @@ from starlette.types import Receive, Scope
 from authward import errors
 from authward.errors import Detail, MalformedRequest, PayloadTooLarge, UnsupportedMediaType
 
-MAX_BODY = 1 << 20
+MAX_BODY = 16 * 1024
+"""Bytes of a body of ours. Its fields are short, and parsing holds the event loop."""
 MAX_QUERY_FIELDS = 64
 M = TypeVar("M", bound=BaseModel)
 

@@ -26,6 +26,7 @@ T = TypeVar("T")
 FLOOR_MARGIN = 1.5
 FLOOR_RISES = 8
 _PREFIX = len("$2b$10$")
+_ARGON2 = "$argon2"
 _BCRYPT_REST = 53  # salt and digest
 
 
@@ -55,9 +56,9 @@ class HashLane:
         self._most = threads + queue
         self._pending = 0
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="authward-hash")
-        self._dummy = ""
-        self._floor = self._slowest = 0.0
-        self._timed: set[str] = set()
+        self._floor = self._cost = 0.0
+        # One hash that matches nothing for each scheme present, by the scheme's prefix.
+        self._dummies: dict[str, str] = {}
         self._timing = asyncio.Lock()
 
     async def start(self, schemes: Iterable[str]) -> None:
@@ -65,7 +66,7 @@ class HashLane:
         the floor of failures.
         """
         began = self._clock.monotonic()
-        self._dummy = await self._run(self._hash, "")
+        self._dummies[_ARGON2] = await self._run(self._hash, self._chance(SALT_BYTES).hex())
         self._took(began)
         for scheme in schemes:
             await self._time(scheme)
@@ -79,40 +80,52 @@ class HashLane:
         return await self._run(self._hash, password)
 
     async def verify(self, hashed: str | None, password: str) -> Verdict:
-        """Check a password. Raises Overloaded."""
-        if hashed is None:
-            await self._run(verify_password, self._dummy, password, self._parameters)
-            return Verdict(False)
-        if not hashed.startswith("$argon2"):
+        """Check a password. A failure costs one hash of each scheme present, whatever the account's
+        own, and whether there is one: in a crowded lane no floor would hide the difference. Raises
+        Overloaded.
+        """
+        if hashed is not None and not hashed.startswith(_ARGON2):
             await self._time(hashed[:_PREFIX])
-        return await self._run(verify_password, hashed, password, self._parameters)
+        return await self._run(self._verify, hashed, password)
 
     async def release_failure(self, began: float) -> None:
-        """Every failure is told at one floor above the slowest scheme present, so its time says
+        """Every failure is told at one floor above the schemes present, so its time says
         nothing. One that outran it raises it: it was set on a quieter machine.
         """
         took = self._clock.monotonic() - began
         if took < self._floor:
             return await asyncio.sleep(self._floor - took)
-        self._floor = min(took * FLOOR_MARGIN, max(self._floor, self._slowest * FLOOR_RISES))
+        self._floor = min(took * FLOOR_MARGIN, max(self._floor, self._cost * FLOOR_RISES))
+
+    def _verify(self, hashed: str | None, password: str) -> Verdict:
+        verdict = Verdict(False)
+        if hashed is not None:
+            verdict = verify_password(hashed, password, self._parameters)
+        if not verdict.ok:
+            for scheme, dummy in list(self._dummies.items()):
+                if hashed is None or not hashed.startswith(scheme):
+                    verify_password(dummy, password, self._parameters)
+        return verdict
 
     def _hash(self, password: str) -> str:
         return hash_password(password, self._chance(SALT_BYTES), self._parameters)
 
     async def _time(self, scheme: str) -> None:
         # What no password can match costs nothing to verify: it needs no floor.
-        if scheme in self._timed or not known_scheme(scheme + "." * _BCRYPT_REST):
+        if scheme in self._dummies or not known_scheme(scheme + "." * _BCRYPT_REST):
             return
         async with self._timing:
-            if scheme not in self._timed:
+            if scheme not in self._dummies:
                 began = self._clock.monotonic()
-                await self._run(bcrypt.hashpw, b"", bcrypt.gensalt(int(scheme[4:6])))
-                self._timed.add(scheme)
+                nobody = self._chance(SALT_BYTES).hex().encode()
+                made = await self._run(bcrypt.hashpw, nobody, bcrypt.gensalt(int(scheme[4:6])))
+                # Under the prefix asked for: bcrypt itself writes $2b$ alone.
+                self._dummies[scheme] = scheme + made.decode()[_PREFIX:]
                 self._took(began)
 
     def _took(self, began: float) -> None:
-        self._slowest = max(self._slowest, self._clock.monotonic() - began)
-        self._floor = max(self._floor, self._slowest * FLOOR_MARGIN)
+        self._cost += self._clock.monotonic() - began
+        self._floor = max(self._floor, self._cost * FLOOR_MARGIN)
 
     async def _run(self, work: Callable[..., T], *arguments: object) -> T:
         if self._pending >= self._most:

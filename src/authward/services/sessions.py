@@ -98,7 +98,7 @@ class Sessions:
         except Unavailable as away:
             # The commit may have happened: who comes back after the grace is taken for a thief.
             if away.retry_after is not None:
-                away.retry_after = min(away.retry_after, int(self._times.grace // 2))
+                away.retry_after = min(away.retry_after, int(self._times.grace // 2)) or None
             raise
         if done is None:
             raise InvalidRefreshToken("no such session")

@@ -97,6 +97,7 @@ def postgresql_engine(url: str, *, size: int, patience: float) -> AsyncEngine:
         pool_size=size,
         max_overflow=0,
         pool_timeout=patience,
+        hide_parameters=True,  # they are addresses and hashes, and errors are logged
         # Stated, as a server's own default may be another; the store's locks are made for this one.
         isolation_level="READ COMMITTED",
     )
@@ -123,6 +124,7 @@ def sqlite_engine(
         pool_size=size,
         max_overflow=0,
         pool_timeout=patience,
+        hide_parameters=True,  # they are addresses and hashes, and errors are logged
         connect_args={"timeout": patience, "isolation_level": None},
         # To sqlite3 every connection looks like one in autocommit mode; only those that read are.
         skip_autocommit_rollback=reads,

@@ -97,7 +97,7 @@ changes = Table(
     # cursor enough.
     Column("xid", BigInteger, nullable=False, index=True),
     Column("kind", String(32), nullable=False),
-    Column("subject", String(64), nullable=False),
+    Column("subject", String(64), nullable=False, index=True),
     Column("ver", Integer, nullable=False),
     Column("keep_session", String(64)),
     Column("at", BigInteger, nullable=False, index=True),

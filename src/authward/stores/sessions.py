@@ -17,6 +17,8 @@ from authward.stores.schema import sessions, users
 from authward.stores.transactions import Transaction
 from authward.stores.users import USER, user_of
 
+MOST_LISTED = 100
+
 _LIVE = sessions.c.revoked_at.is_(None) & (sessions.c.expires_at > NOW)
 _EPOCH = (
     select(users.c.epoch)
@@ -87,6 +89,7 @@ _OF_USER = (
     select(sessions)
     .where(sessions.c.user_id == bindparam("owner"), sessions.c.epoch == _EPOCH, _LIVE)
     .order_by(sessions.c.last_used_at.desc(), sessions.c.id)
+    .limit(MOST_LISTED)
 )
 
 

@@ -18,7 +18,7 @@ from authward.errors import UserExists
 from authward.ports import Change, NewUser, UserQuery
 from authward.stores.database import Database
 from authward.stores.expressions import NOW
-from authward.stores.schema import sessions, users
+from authward.stores.schema import changes, sessions, users
 from authward.stores.transactions import Transaction
 
 USER = [users.c[field.name] for field in fields(User)]
@@ -35,7 +35,18 @@ _LOCKED_WITH_ADMINS = (
     .order_by(users.c.id)
     .with_for_update(key_share=True)
 )
-_FIRST = {"permissions": [], "epoch": 0, "ver": 0, "created_at": NOW, "disabled_at": None}
+# An id that was deleted and comes again, as an import does, must not be below what its revocation
+# still remembers.
+_VER = select(func.coalesce(func.max(changes.c.ver), 0)).where(
+    changes.c.subject == bindparam("wanted")
+)
+_FIRST = {
+    "permissions": [],
+    "epoch": 0,
+    "ver": _VER.scalar_subquery(),
+    "created_at": NOW,
+    "disabled_at": None,
+}
 _SEARCHED = ("email", "email_canonical", "name")
 _UNLESS_TAKEN = ["email_canonical"]
 _ADD_SQLITE = (
@@ -87,6 +98,7 @@ class SqlUsers:
             "email_verified": user.email_verified,
         }
         values["search"] = _search(values)
+        values["wanted"] = user.id
         statement = _ADD_POSTGRESQL if self._database.postgresql else _ADD_SQLITE
 
         async def work(tx: Transaction) -> User | None:

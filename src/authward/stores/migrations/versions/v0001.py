@@ -63,6 +63,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
         sqlite_autoincrement=True,
     )
+    op.create_index(op.f("ix_changes_subject"), "changes", ["subject"], unique=False)
     op.create_index(op.f("ix_changes_at"), "changes", ["at"], unique=False)
     op.create_index(op.f("ix_changes_xid"), "changes", ["xid"], unique=False)
     op.create_table(
