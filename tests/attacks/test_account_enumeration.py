@@ -138,20 +138,25 @@ async def test_without_our_care_the_clock_would_tell(
     assert rank_z(watch.took["bcrypt"], watch.took["unknown"]) > 4.5
 
 
-@pytest.mark.timeout(300)
-async def test_a_burst_tells_no_more_than_one_of_them(
+async def test_every_failure_costs_the_same_hashes(
     here: Here, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A crowded lane outlasts any floor: a failure costs the same whoever's it is."""
+    """In a crowded lane a cheaper failure would come back sooner, floor or not."""
+    lane = here.services.accounts._hasher
+    old = bcrypt.hashpw(b"somebody's", bcrypt.gensalt(4)).decode()
+    new = await lane.hash("somebody's")
+    await lane.verify(old, "wrong")
+    asked: list[str] = []
 
-    async def at_once(lane: HashLane, began: float) -> None:
-        return None
+    def noted(hashed: str, password: str, parameters: Any) -> Verdict:
+        asked.append(hashed[:7])
+        return verify_password(hashed, password, parameters)
 
-    monkeypatch.setattr(HashLane, "release_failure", at_once)
-    watch = Stopwatch(here)
-    await watch.run(10)
-    for took in watch.took.values():
-        took.clear()
-    await watch.run(80, clients=1)
-    found = {kind: round(rank_z(watch.took[kind], watch.took["unknown"]), 1) for kind in KINDS}
-    assert all(abs(z) < 4.5 for z in found.values()), found
+    monkeypatch.setattr("authward.services.hashing.verify_password", noted)
+    cost: dict[str, list[str]] = {}
+    for kind, hashed in {"unknown": None, "argon2": new, "bcrypt": old}.items():
+        asked.clear()
+        assert not (await lane.verify(hashed, "wrong")).ok
+        cost[kind] = sorted(asked)
+    assert cost["unknown"] == cost["argon2"] == cost["bcrypt"]
+    assert len(cost["unknown"]) == 2

@@ -72,12 +72,12 @@ class TestProduction:
         ]:
             answer = client.get("/api/public-data", headers={"host": host})
             assert answer.status_code == status, host
-        host = {"host": "api.example.com"}
-        own = {**host, "origin": "https://api.example.com"}
+        named = {"host": "api.example.com"}
+        own = {**named, "origin": "https://api.example.com"}
         assert client.post("/api/auth/logout", headers=own).status_code == 200
-        foreign = {**host, "origin": "http://localhost"}
+        foreign = {**named, "origin": "http://localhost"}
         assert client.post("/api/auth/logout", headers=foreign).status_code == 403
-        assert client.get("/docs", headers=host).status_code == 404
+        assert client.get("/docs", headers=named).status_code == 404
         # What test clients send is let in where tests run.
         assert client.get("/api/public-data", headers={"host": "testserver"}).status_code == 400
 
