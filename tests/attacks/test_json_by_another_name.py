@@ -93,8 +93,8 @@ async def test_nothing_else_is_even_looked_at(kinds: list[bytes]):
         b'{"email":"a","n":NaN}',
         b'{"email":"a","n":-Infinity}',
         b'{"email":"a","n":' + b"9" * 5000 + b"}",
-        b"[" * 200_000,
-        b'{"a":' * 100_000,
+        b"[" * 16_000,
+        b'{"a":' * 3_000,
     ],
     ids=lambda body: repr(body[:24]),
 )
