@@ -38,3 +38,4 @@ def test_it_is_refused_unread(bomb: str):
 def test_what_a_server_can_bear_is_taken():
     assert known_scheme(BCRYPT.replace("$04$", "$17$"))
     assert known_scheme(ARGON.replace("t=1", "t=64").replace("m=8", "m=1048576"))
+    assert known_scheme(ARGON.replace("p=1", "p=16"))

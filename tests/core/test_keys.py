@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authward.core.keys import RINGS, Algorithm, MasterSecret, check_key, check_ring
+from authward.core import keys
+from authward.core.keys import RINGS, Algorithm, MasterSecret, State, check_key, check_ring
 from authward.errors import ConfigurationError
 from tests.generating import few
 from tests.minting import NOW, key, pkcs8
@@ -46,6 +47,24 @@ def test_a_ring_may_hold_one_signing_key_and_others():
     check_ring(
         [key(), key("key-verifying", state="verifying"), key("key-pending", state="pending")]
     )
+
+
+@pytest.mark.parametrize(
+    "states", [(), ("pending",), ("verifying",), ("signing", "signing")], ids=str
+)
+def test_a_ring_holds_exactly_one_signing_key(states: tuple[State, ...]):
+    with pytest.raises(ConfigurationError, match=f"found {states.count('signing')}"):
+        check_ring([key(f"key-number-{n}", state=state) for n, state in enumerate(states)])
+
+
+def test_an_rsa_key_may_be_too_long(monkeypatch):
+    """Past 4096 bits a signature costs more than it protects, and outgrows what joserfc reads."""
+    longest = key(algorithm="RS256", material=pkcs8("rsa2048"))
+    monkeypatch.setattr(keys, "RSA_BITS", (1024, 2048))
+    check_key(longest)
+    monkeypatch.setattr(keys, "RSA_BITS", (1024, 2047))
+    with pytest.raises(ConfigurationError, match="1024 to 2047 bits"):
+        check_key(longest)
 
 
 def test_a_key_does_not_print_its_material():
@@ -105,6 +124,12 @@ def test_a_torn_seal_is_refused(length: int):
 def test_a_random_secret_is_taken(make):
     for _ in range(20):
         MasterSecret(make())
+
+
+@pytest.mark.parametrize("text", ["", " ", "\n"], ids=repr)
+def test_no_secret_is_named_as_that(text: str):
+    with pytest.raises(ConfigurationError, match="secret: empty"):
+        MasterSecret(text)
 
 
 def test_surrounding_space_is_no_part_of_a_secret():
