@@ -11,12 +11,12 @@ SETUP := pyproject.toml requirements/setup.txt tools/setup.sh
 
 NODE_STAMP := clients/js/node_modules/.stamp
 
-# How many test processes, and what else to tell pytest: make test-fast ARGS="-k refresh"
+# How many test processes, and what else to tell pytest: make test ARGS="-k refresh"
 JOBS ?= 2
 ARGS ?=
 PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
 
-.PHONY: help setup serve test test-fast check types-js format wheel lock clean
+.PHONY: help setup serve test coverage check types-js format wheel lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1	\2/' | expand -t 22
@@ -34,14 +34,14 @@ setup: $(DEV) ## everything for development, in .venv
 serve: $(RUNTIME) ## the server on http://127.0.0.1:8000 (PORT= changes it)
 	@exec $(BIN)/authward serve --port $(PORT)
 
-test: $(DEV) ## all tests, and the coverage gate
+test: $(DEV) ## all tests
+	@$(PYTEST) $(ARGS)
+
+coverage: $(DEV) ## all tests, and the coverage gate
 	@rm -rf .coverage .coverage.* build/coverage.json && mkdir -p build
 	@$(PYTEST) --cov --cov-report= $(ARGS)
 	@$(BIN)/coverage json --quiet -o build/coverage.json
 	@$(BIN)/python tools/coverage_gate.py build/coverage.json
-
-test-fast: $(DEV) ## all tests, without coverage
-	@$(PYTEST) $(ARGS)
 
 check: $(DEV) types-js ## lint, format, types, import contracts, docs
 	$(BIN)/ruff check
