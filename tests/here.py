@@ -95,7 +95,8 @@ Serve = Callable[..., Awaitable[Here]]
 @asynccontextmanager
 async def served_here(auth: Authward) -> AsyncIterator[str]:
     """The address of `auth` while it is served."""
-    with socket.socket() as listener:
+    # By its protocol asyncio knows to send small packets at once.
+    with socket.socket(proto=socket.IPPROTO_TCP) as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(512)
         server = Server(uvicorn_config(auth.asgi(), auth.settings, factory=False))

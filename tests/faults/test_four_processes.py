@@ -90,6 +90,8 @@ async def test_four_processes_on_one_database(fleet: Fleet) -> None:
     seconds = SECONDS if fleet.database_url.startswith("sqlite") else SECONDS / 4
     seen: Counter[str] = Counter()
     before = await rotations_told(fleet)
+    async with fleet.each():
+        pass  # all four are up, also if a test before this one killed some
     async with fleet.server.async_client(connections=CLIENTS) as client:
         visitors = [Visitor(fleet, client, seen) for _ in range(CLIENTS)]
         until = time.monotonic() + seconds

@@ -98,9 +98,12 @@ class Accounts:
         """
         began = self._clock.monotonic()
         user = await self._find(email)
-        verdict = await self._hasher.verify(None if user is None else user.password_hash, password)
+        # A disabled account is as good as unknown: its right password must cost what a wrong one
+        # does.
+        known = None if user is None or user.disabled_at is not None else user.password_hash
+        verdict = await self._hasher.verify(known, password)
         signed_in = None
-        if user is not None and verdict.ok and user.disabled_at is None:
+        if user is not None and verdict.ok:
             signed_in = await self._sessions.open(
                 user, client, kind="login.succeeded", replaces=presented
             )
@@ -166,6 +169,6 @@ def require_email(email: str) -> str:
 def _why(user: User | None, password_ok: bool) -> str:
     if user is None:
         return "unknown account"
-    if not password_ok:
-        return "wrong password"
-    return "account disabled or changed meanwhile"
+    if user.disabled_at is not None:
+        return "account disabled"
+    return "account changed meanwhile" if password_ok else "wrong password"
