@@ -174,10 +174,29 @@ def _run_many(settings: Settings, listener: socket.socket, announce: Announce) -
 
     # From here on signals wait for the supervisor: one that comes early is not lost.
     config = uvicorn_config(Worker(settings), settings, factory=True)
-    supervisor = Multiprocess(config, sockets=[listener])
+    supervisor = _Supervisor(config, sockets=[listener])
     asyncio.run(prepare())
     supervisor.run()
     return all(process.exitcode != STARTUP_FAILURE for process in supervisor.processes)
+
+
+class _Supervisor(Multiprocess):
+    """uvicorn's, but one that sees at once that a worker is gone. It keeps the workers' ends of its
+    pipes open, and so would wait for a sign of life of the dead as long as for a slow start,
+    replacing nobody and deaf to signals.
+    """
+
+    def init_processes(self) -> None:
+        super().init_processes()
+        self._let_go()
+
+    def keep_subprocess_alive(self) -> None:
+        super().keep_subprocess_alive()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        for process in self.processes:
+            process.child_conn.close()
 
 
 def _port(listener: socket.socket) -> int:
