@@ -50,6 +50,12 @@ def test_one_form_alone_is_read(kind: Kind):
 
 
 @each_kind
+@pytest.mark.parametrize("stray", ["\n", "=", ".", " ", "\0", "é"], ids=ascii)
+def test_and_that_is_seen_before_anything_is_decoded(kind: Kind, stray: str):
+    assert kind.refuses(kind.token + stray) == "not compact JWS"
+
+
+@each_kind
 @pytest.mark.parametrize("part", [0, 1, 2])
 def test_no_part_may_be_written_in_the_other_base64(kind: Kind, part: int):
     parts = kind.token.split(".")

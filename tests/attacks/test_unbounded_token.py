@@ -49,6 +49,10 @@ def test_the_cap_is_to_the_character():
     assert ACCESS.refuses(of(fitting + 3)) == "too long"
 
 
+def test_the_caps():
+    assert (MAX_ACCESS_CHARS, MAX_REFRESH_CHARS) == (8192, 1024)
+
+
 def test_what_we_mint_is_far_below_the_caps():
     assert len(REFRESH.token) * 2 < MAX_REFRESH_CHARS
     longest = access_claims(email="x" * 254, permissions=("verb:resource",) * 100)

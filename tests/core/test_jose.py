@@ -4,7 +4,7 @@ import warnings
 
 import pytest
 
-from authward.core.jose import BadToken, JoseKey, payload_segment
+from authward.core.jose import BadToken, JoseKey, JoseRing, payload_segment
 from authward.core.keys import Algorithm
 from authward.errors import ConfigurationError
 from tests.minting import access_ring, key, pkcs8, refresh_ring
@@ -88,6 +88,17 @@ def test_a_ring_needs_exactly_one_signing_key(states):
     keys = [key(f"key-number-{n}", state=state) for n, state in enumerate(states)]
     with pytest.raises(ConfigurationError, match="exactly one signing key"):
         access_ring(*keys)
+
+
+def test_a_ring_reads_its_longest_token_and_not_one_character_more():
+    token = access_ring(key()).signing.mint(b"{}")
+    for spare, holds in ((0, True), (-1, False)):
+        ring = JoseRing([key()], ring="access", typ="at+jwt", max_chars=len(token) + spare)
+        if holds:
+            assert ring.payload(token) == b"{}"
+        else:
+            with pytest.raises(BadToken, match="too long"):
+                ring.payload(token)
 
 
 def test_the_same_key_under_another_typ_is_another_key():
