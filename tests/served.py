@@ -76,7 +76,7 @@ def die_with_parent() -> None:
 
 if __name__ in ("__main__", "__mp_main__"):
     if "AUTHWARD_TEST_CLOCK" in os.environ:
-        app_module.SystemClock = FileClock  # type: ignore[assignment,misc]
+        vars(app_module)["SystemClock"] = FileClock
     if os.environ.get("AUTHWARD_TEST_CHEAP_HASHING") == "1":
         cheap = cheap_parameters()
         vars(process_module)["HashParameters"] = lambda: cheap

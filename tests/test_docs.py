@@ -17,8 +17,8 @@ from pydantic import BaseModel
 
 import authward
 from authward import Authward, Refusal, Settings, errors
-from authward.app import SystemClock
 from authward.cli import main
+from authward.clock import SystemClock
 from authward.http.parse import validated
 from authward.http.routes import ENDPOINTS
 from authward.ui.pages import api_routes, module_route

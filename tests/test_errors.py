@@ -24,6 +24,7 @@ TABLE = {
     "user_exists": 409,
     "last_admin": 409,
     "payload_too_large": 413,
+    "rate_limited": 429,
     "unsupported_media_type": 415,
     "validation_error": 422,
     "internal_error": 500,

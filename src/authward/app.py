@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from functools import cached_property
@@ -15,6 +14,7 @@ from urllib.parse import urlsplit
 from starlette.routing import Router
 from starlette.types import ASGIApp, Scope
 
+from authward.clock import SystemClock
 from authward.core.clients import client_of
 from authward.core.cookies import CookieNames
 from authward.core.cors import CorsPolicy
@@ -43,18 +43,6 @@ if TYPE_CHECKING:
     from starlette.routing import Route as OwnRoute
 
 log = logging.getLogger("authward")
-
-
-class SystemClock:
-    """Real time."""
-
-    offset_ms = 0
-
-    def now(self) -> float:
-        return time.time()
-
-    def monotonic(self) -> float:
-        return time.monotonic()
 
 
 class Authward:

@@ -137,6 +137,12 @@ class ValidationError(Refusal):
     code, status, text = "validation_error", 422, "Validation failed"
 
 
+class RateLimited(Refusal):
+    """Over a limit. `retry_after` says when a place is free again (RFC 6585 section 4)."""
+
+    code, status, text = "rate_limited", 429, "Too many requests, please try again later"
+
+
 class InternalError(Refusal):
     """What a client sees of any unexpected exception."""
 

@@ -9,7 +9,8 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from secrets import token_urlsafe
 
-from authward.app import Authward, SystemClock
+from authward.app import Authward
+from authward.clock import SystemClock
 from authward.core.permissions import DEFAULT_ROLES, effective
 from authward.core.principal import Principal
 from authward.core.sessions import Session

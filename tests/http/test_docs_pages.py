@@ -13,7 +13,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from authward import Authward, ConfigurationError
-from authward.app import SystemClock
+from authward.clock import SystemClock
 from authward.http.routes import ENDPOINTS
 from authward.ui import pages
 from tests.http.serving import served

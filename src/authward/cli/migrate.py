@@ -27,7 +27,7 @@ def migrate(database_url: str | None, as_json: bool) -> None:
     settings = load_settings(database_url=database_url, as_json=as_json)
     import asyncio
 
-    from authward.app import SystemClock
+    from authward.clock import SystemClock
     from authward.stores.schema import SCHEMA_VERSION
     from authward.stores.sql import SqlStore
 

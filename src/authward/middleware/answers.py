@@ -34,6 +34,24 @@ async def send_refusal(
     )
 
 
+async def refuse(
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+    refusal: Refusal,
+    now: float,
+    extra: Iterable[Header] = (),
+) -> None:
+    """Refuse a request, or a WebSocket before it is accepted, which the server answers with 403.
+    `now` in seconds.
+    """
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.close", "code": 1008})
+    else:
+        await send_refusal(scope, send, refusal, now, extra)
+
+
 class NoApp:
     """What lies behind our routes when there is no app: 404."""
 

@@ -20,7 +20,7 @@ from authward.core.hosts import host_allowed
 from authward.core.origins import parse_origin
 from authward.core.text import printable
 from authward.errors import InternalError, MalformedRequest, OriginNotAllowed, Refusal
-from authward.middleware.answers import send_answer, send_refusal
+from authward.middleware.answers import refuse, send_answer, send_refusal
 from authward.ports import Clock
 
 log = logging.getLogger("authward")
@@ -146,8 +146,7 @@ class Shield:
             await self._before()
         except Refusal as refusal:
             self._refused(scope, refusal)
-            await receive()
-            return await send({"type": "websocket.close", "code": 1008})
+            return await refuse(scope, receive, send, refusal, self._clock.now())
         await self._app(scope, receive, send)
 
     def _check_host(self, hosts: list[bytes]) -> None:
