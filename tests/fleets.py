@@ -28,25 +28,33 @@ class Fleet:
     database_url: str
 
     @asynccontextmanager
-    async def each(self) -> AsyncIterator[dict[str, httpx2.AsyncClient]]:
-        """A client for each worker process, by its id, on a connection that stays."""
+    async def connected(self, times: int = WORKERS) -> AsyncIterator[list[httpx2.AsyncClient]]:
+        """Clients of one open connection each, at least `times` of them, of which every worker
+        process has one or more. The first ones belong to different processes.
+        """
         async with AsyncExitStack() as stack:
-            found: dict[str, httpx2.AsyncClient] = {}
+            found: dict[str, list[httpx2.AsyncClient]] = {}
             # One that was killed a moment ago is being replaced.
             give_up = time.monotonic() + START_S
             while time.monotonic() < give_up:
                 client = self.server.async_client(connections=1, keep=1)
+                stack.push_async_callback(client.aclose)
                 answer = await client.get("/healthz")
-                if answer.headers["x-test-pid"] in found:
-                    await client.aclose()
-                    await asyncio.sleep(0.01)
-                else:
-                    found[answer.headers["x-test-pid"]] = client
-                    stack.push_async_callback(client.aclose)
-                if len(found) == WORKERS:
-                    yield found
+                found.setdefault(answer.headers["x-test-pid"], []).append(client)
+                if len(found) == WORKERS and sum(map(len, found.values())) >= times:
+                    firsts = [clients.pop() for clients in found.values()]
+                    yield [*firsts, *(one for clients in found.values() for one in clients)]
                     return
             raise AssertionError(f"only {len(found)} workers answer")
+
+    @asynccontextmanager
+    async def each(self) -> AsyncIterator[dict[str, httpx2.AsyncClient]]:
+        """A client for each worker process, by its id, on a connection that stays."""
+        async with self.connected() as clients:
+            yield {
+                (await client.get("/healthz")).headers["x-test-pid"]: client
+                for client in clients[:WORKERS]
+            }
 
     def admin(self) -> Account:
         """An admin, signed in."""

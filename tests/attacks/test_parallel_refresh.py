@@ -8,17 +8,21 @@ from collections import Counter
 
 import httpx2
 
-from tests.fleets import Fleet
+from tests.fleets import WORKERS, Fleet
 from tests.serving import REFRESH, Account, error_of, refresh_cookie, refresh_headers, register
 
 GRACE = 10.0
 
 
 async def at_once(fleet: Fleet, account: Account, times: int = 50) -> list[httpx2.Response]:
-    """The answers to one token sent `times` times at once, on a connection each."""
-    async with fleet.server.async_client() as client:
-        headers = refresh_headers(account)
-        return await asyncio.gather(*(client.post(REFRESH, headers=headers) for _ in range(times)))
+    """The answers to one token sent `times` times at once, on a connection each, to all of the
+    processes.
+    """
+    headers = refresh_headers(account)
+    async with fleet.connected(times) as clients:
+        return await asyncio.gather(
+            *(client.post(REFRESH, headers=headers) for client in clients[:times])
+        )
 
 
 async def test_one_successor_and_the_same_bytes_for_all(fleet: Fleet) -> None:
@@ -30,7 +34,7 @@ async def test_one_successor_and_the_same_bytes_for_all(fleet: Fleet) -> None:
         assert Counter(answer.status_code for answer in answers) == {200: 50}
         [second] = {refresh_cookie(answer) for answer in answers}
         assert second != first
-        assert len({answer.headers["x-test-pid"] for answer in answers}) > 1
+        assert len({answer.headers["x-test-pid"] for answer in answers}) == WORKERS
         assert len(await fleet.told("session.refreshed", account.id)) == 1
 
         # The next generation works, whoever of the fifty holds it.

@@ -52,12 +52,17 @@ def logs_as_before() -> Iterator[None]:
     loggers = [logging.getLogger(name) for name in ("", "authward", "uvicorn")]
     filtered = [logging.getLogger(name) for name in ("uvicorn.error", "uvicorn.access")]
     root, levels = loggers[0].handlers, [logger.level for logger in loggers]
+    # uvicorn silences what it was told not to tell, for the rest of the process.
+    heard = [logger.propagate for logger in filtered]
+    for logger in filtered:
+        logger.propagate = True
     yield
     loggers[0].handlers = root
     for logger, level in zip(loggers, levels, strict=True):
         logger.setLevel(level)
-    for logger in filtered:
+    for logger, propagate in zip(filtered, heard, strict=True):
         logger.filters = []
+        logger.propagate = propagate
 
 
 @pytest.fixture(scope="session")

@@ -50,24 +50,24 @@ def test_it_is_refused_within_a_second(run: Run, shared: Served) -> None:
 
 def test_one_session_of_several(run: Run, shared: Served) -> None:
     with shared.client() as phone, shared.client() as laptop:
-        token = register(phone, "ada@example.com")["accessToken"]
-        body = {"email": "ada@example.com", "password": PASSWORD}
+        token = register(phone, "mary@example.com")["accessToken"]
+        body = {"email": "mary@example.com", "password": PASSWORD}
         other = laptop.post("/api/auth/login", json=body).json()["data"]["accessToken"]
-        found = said(run("users sessions --json --email ada@example.com"))["sessions"]
+        found = said(run("users sessions --json --email mary@example.com"))["sessions"]
         assert [one["ip"] for one in found] == ["127.0.0.1"] * 2
-        head = run("users sessions --email ada@example.com").stdout.splitlines()[0]
+        head = run("users sessions --email mary@example.com").stdout.splitlines()[0]
         assert head.split() == ["ID", "CREATED", "LAST", "USED", "IP", "USER", "AGENT"]
 
         own = phone.get("/api/auth/sessions", headers=bearer(token)).json()["data"]["sessions"]
         (current,) = [one["id"] for one in own if one["current"]]
-        ended = run("users revoke --email ada@example.com --session", current)
-        assert ended.stdout == "ada@example.com: 1 session ended\n"
+        ended = run("users revoke --email mary@example.com --session", current)
+        assert ended.stdout == "mary@example.com: 1 session ended\n"
         until(lambda: phone.get("/api/profile", headers=bearer(token)).status_code == 401)
         assert laptop.get("/api/profile", headers=bearer(other)).status_code == 200
 
-        run("users revoke --email ada@example.com --session", current, code=1)
-        assert said(run("users revoke --json --email ada@example.com")) == {"ended": 1}
-        assert "0 sessions ended" in run("users revoke --email ada@example.com").stdout
+        run("users revoke --email mary@example.com --session", current, code=1)
+        assert said(run("users revoke --json --email mary@example.com")) == {"ended": 1}
+        assert "0 sessions ended" in run("users revoke --email mary@example.com").stdout
 
 
 def test_a_new_role_needs_a_new_token(run: Run, shared: Served) -> None:

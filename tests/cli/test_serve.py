@@ -101,7 +101,7 @@ def test_workers_that_cannot_start_end_the_server(
         def run(self) -> None:
             pass
 
-    monkeypatch.setattr("authward.server.Multiprocess", Supervisor)
+    monkeypatch.setattr("authward.server._Supervisor", Supervisor)
     result = run("serve --port 0 --workers 2", code=1)
     assert "Authward 0.1.0 (development, 2 workers)" in result.stdout
 
