@@ -1,7 +1,6 @@
 #!/bin/sh
 # Builds the sdist and from it the wheel, installs the wheel in an environment outside
-# the checkout, and runs there: first with nothing but its dependencies, then the tests
-# marked `wheel`.
+# the checkout, and runs there: first with nothing but its dependencies, then the whole suite.
 set -eu
 cd "$(dirname "$0")/.."
 root=$(pwd)
@@ -37,7 +36,11 @@ PY
 echo "imports and starts with its run-time dependencies alone"
 
 "$uv" pip install --quiet --python "$python" --require-hashes -r "$root/requirements/dev.txt"
-cp -R "$root/tests" "$root/pyproject.toml" "$away"
-# Only the files that hold such tests: others read the checkout while they are collected.
-grep -rlE --include='test_*.py' 'mark\.wheel' tests | sort |
-  xargs "$python" -m pytest -m wheel -q -p no:cacheprovider
+# The whole suite, in a tree without src/: what it imports is the wheel.
+mkdir "$away/tree"
+(cd "$root" && git ls-files -z --cached --others --exclude-standard -- . ':!src' |
+  xargs -0 sh -c 'for file; do [ ! -f "$file" ] || printf "%s\0" "$file"; done' - |
+  tar --null -T - -cf -) | tar -xf - -C "$away/tree"
+cd "$away/tree"
+git init --quiet && git add --all
+"$python" -m pytest -n "${JOBS:-2}" --dist loadgroup -q -p no:cacheprovider ${ARGS:-}

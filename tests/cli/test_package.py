@@ -7,13 +7,9 @@ from importlib.metadata import entry_points, version
 from importlib.resources import files
 from pathlib import Path
 
-import pytest
-
 import authward
 
 from .conftest import Run, Serve, bearer, register, said
-
-pytestmark = pytest.mark.wheel
 
 
 def test_one_version_everywhere(folder: Path, run: Run) -> None:

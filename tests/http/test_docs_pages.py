@@ -133,7 +133,6 @@ def test_the_module_of_a_wheel_lies_beside_the_pages(
     assert pages.browser_module() == b"packaged"
 
 
-@pytest.mark.wheel
 def test_what_is_served_is_installed():
     assert b"createClient" in pages.browser_module()
     assert b"SwaggerUIBundle" in (pages.HERE / "docs.js").read_bytes()
