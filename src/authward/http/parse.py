@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.types import Receive, Scope
 
 from authward import errors
+from authward.core.bodies import announced_length, is_json
 from authward.errors import Detail, MalformedRequest, PayloadTooLarge, UnsupportedMediaType
 
 MAX_BODY = 16 * 1024
@@ -24,7 +25,7 @@ async def read_json(scope: Scope, receive: Receive, model: type[M]) -> M:
     Raises UnsupportedMediaType, PayloadTooLarge, MalformedRequest, ValidationError.
     """
     # Forms and text/plain can be posted from any page without a preflight; JSON cannot.
-    if not _is_json(_header(scope, b"content-type")):
+    if not is_json(_header(scope, b"content-type")):
         raise UnsupportedMediaType("content type is not JSON")
     body = await _read(scope, receive)
     try:
@@ -80,8 +81,8 @@ def details_of(error: ValidationError) -> list[Detail]:
 
 
 async def _read(scope: Scope, receive: Receive) -> bytes:
-    declared = _header(scope, b"content-length")
-    if declared.isdigit() and int(declared[:20]) > MAX_BODY:
+    announced = announced_length(scope["headers"])
+    if announced is not None and announced > MAX_BODY:
         raise PayloadTooLarge("declared too large")
     chunks: list[bytes] = []
     size = 0
@@ -100,20 +101,6 @@ async def _read(scope: Scope, receive: Receive) -> bytes:
 
 def _header(scope: Scope, name: bytes) -> bytes:
     return next((value for key, value in scope["headers"] if key == name), b"")
-
-
-def _is_json(content_type: bytes) -> bool:
-    kind, _, parameters = content_type.lower().partition(b";")
-    kind = kind.strip()
-    if kind != b"application/json" and not (
-        kind.startswith(b"application/") and kind.endswith(b"+json")
-    ):
-        return False
-    for parameter in parameters.split(b";"):
-        name, _, value = parameter.strip().partition(b"=")
-        if name == b"charset" and value.strip(b'"') not in (b"utf-8", b"utf8"):
-            return False
-    return True
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
