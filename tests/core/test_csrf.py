@@ -1,9 +1,28 @@
 """The cross-site decision: where a request came from, then the token."""
 
-import pytest
+import re
+from typing import Any
+from urllib.parse import urlencode
 
-from authward.core.csrf import Provenance, check_csrf, csrf_token, provenance
-from authward.errors import CsrfFailed, OriginNotAllowed
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from authward.core.csrf import (
+    FormField,
+    Provenance,
+    anonymous_binding,
+    anonymous_cookie,
+    check_csrf,
+    checked_secrets,
+    csrf_token,
+    is_anonymous_id,
+    provenance,
+    session_binding,
+    trusted_origins,
+)
+from authward.errors import ConfigurationError, CsrfFailed, OriginNotAllowed
+from tests.generating import many
 
 TRUSTED = frozenset({"https://app.example.com", "http://localhost:3000"})
 NEW, OLD = bytes(range(32)), bytes(range(32, 64))
@@ -121,3 +140,169 @@ def test_the_token_fits_a_header():
     token = csrf_token(NEW, SESSION)
     assert len(token) == 43
     assert token.replace("-", "").replace("_", "").isalnum()
+
+
+# --- what tokens are bound to ---------------------------------------------------------------------
+
+
+def test_a_session_and_a_browser_of_the_same_id_have_two_tokens():
+    """Else who plants a cookie with the id of a session would be given the session's token."""
+    name = "0123456789abcdef0123456789abcdef"
+    tokens = {csrf_token(NEW, bound) for bound in (session_binding(name), anonymous_binding(name))}
+    assert len(tokens) == 2
+    assert csrf_token(NEW, name) not in tokens
+
+
+def test_any_text_can_be_a_session():
+    assert len({csrf_token(NEW, session_binding(name)) for name in ("", "\ud800", "é", "\0")}) == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("0123456789abcdef0123456789abcdef", True),
+        ("0" * 31, False),
+        ("0" * 33, False),
+        ("0123456789ABCDEF0123456789ABCDEF", False),
+        ("0" * 32 + "\n", False),
+        ("٠" * 32, False),
+        ("", False),
+    ],
+)
+def test_an_anonymous_id_is_one_of_ours(text: str, expected: bool):
+    assert is_anonymous_id(text) is expected
+
+
+def test_the_cookie_has_every_flag():
+    assert anonymous_cookie("__Host-x", "ab", secure=True) == (
+        b"__Host-x=ab; Max-Age=86400; Path=/; HttpOnly; SameSite=Lax; Secure"
+    )
+    assert anonymous_cookie("x", "ab", secure=False) == (
+        b"x=ab; Max-Age=86400; Path=/; HttpOnly; SameSite=Lax"
+    )
+
+
+# --- the field of a form --------------------------------------------------------------------------
+
+TOKEN = csrf_token(NEW, session_binding(SESSION))
+FIELD = FormField("_csrf")
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b"_csrf=abc", "abc"),
+        (b"_csrf=abc&a=1", "abc"),
+        (b"a=1&_csrf=abc", "abc"),
+        (b"a=1&_csrf=abc&b=2", "abc"),
+        (b"_csrf=", ""),
+        (b"_csrf=a=b", "a=b"),
+        (b"_csrf=%61bc", "%61bc"),
+        (b"_csrf=\xff", "ÿ"),
+        (b"_csrf=abc&_csrf=abc", "abc&abc"),
+        (b"_csrf=abc&a=1&_csrf=", "abc&"),
+        (b"", None),
+        (b"_csrf", None),
+        (b"x_csrf=abc", None),
+        (b"a=_csrf=abc", None),
+        (b"a=1;_csrf=abc", None),
+        (b"_CSRF=abc", None),
+        (b"a=1\n_csrf=abc", None),
+    ],
+)
+def test_the_token_of_a_form(body: bytes, expected: str | None):
+    assert FIELD.read(body, whole=True) == expected
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b"_csrf=abc&a=1", "abc"),
+        (b"_csrf=abc&", "abc"),
+        (b"_csrf=ab", None),
+        (b"a=1&_csrf=ab", None),
+        (b"", None),
+    ],
+)
+def test_of_a_beginning_only_what_has_ended_counts(body: bytes, expected: str | None):
+    assert FIELD.read(body, whole=False) == expected
+
+
+@many
+@given(
+    st.lists(
+        st.tuples(st.text(st.characters(exclude_categories=["Cs"])), st.text("a&=%+;é", max_size=5))
+    )
+)
+def test_a_token_among_any_fields_is_found_as_it_was_written(fields: list[tuple[str, str]]):
+    others = [(name, value) for name, value in fields if name != "_csrf"]
+    for at in range(len(others) + 1):
+        body = urlencode([*others[:at], ("_csrf", TOKEN), *others[at:]]).encode()
+        assert FIELD.read(body, whole=True) == TOKEN
+    assert FIELD.read(urlencode(others).encode(), whole=True) is None
+
+
+def test_the_name_is_taken_to_the_letter():
+    assert FormField("a.b*").read(b"aXbb=1&a.b*=2", whole=True) == "2"
+
+
+def test_the_field_is_escaped():
+    assert FIELD.html(TOKEN) == f'<input type="hidden" name="_csrf" value="{TOKEN}">'
+    assert FIELD.html('"><b>').endswith('value="&quot;&gt;&lt;b&gt;">')
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a&b", "a=b", "é", '"', "a[b]", "x" * 65, "a\n"])
+def test_a_name_that_browsers_would_write_otherwise_is_refused(name: str):
+    with pytest.raises(ConfigurationError, match=r"form_field: .*'_csrf'"):
+        FormField(name)
+
+
+# --- options --------------------------------------------------------------------------------------
+
+
+def test_secrets_that_can_sign():
+    assert checked_secrets([NEW, OLD]) == (NEW, OLD)
+
+
+@pytest.mark.parametrize(
+    ("secrets", "cure"),
+    [
+        ([], "Make one with"),
+        (NEW, "Did you mean secrets=[secret]?"),
+        ("x" * 32, "Did you mean secrets=[secret]?"),
+        ([NEW[:31]], "number 1 has fewer than 32 bytes"),
+        ([NEW, b""], "number 2 has fewer than 32 bytes"),
+        ([NEW.hex()], "number 1 is not bytes"),
+    ],
+)
+def test_secrets_that_cannot_are_refused_and_not_repeated(secrets: Any, cure: str):
+    with pytest.raises(ConfigurationError, match=r"^secrets: ") as caught:
+        checked_secrets(secrets)
+    assert cure in str(caught.value)
+    assert NEW.hex()[:20] not in str(caught.value)
+
+
+def test_origins_are_parsed():
+    given = ["https://App.example.com:443", "https://app.example.com", "https://b.example:8443"]
+    assert trusted_origins(given, secure=True) == {
+        "https://app.example.com",
+        "https://b.example:8443",
+    }
+    assert trusted_origins(["http://localhost:3000"], secure=False) == {"http://localhost:3000"}
+
+
+@pytest.mark.parametrize(
+    ("origins", "cure"),
+    [
+        ([], "Name the origin your pages are served from"),
+        ("https://a.example", "Did you mean origins=['https://a.example']?"),
+        (["https://a.example/x"], "Did you mean 'https://a.example'?"),
+        (["*"], "List the origins"),
+        (["null"], "List real origins"),
+        (["https://a.example", "http://a.example"], "'http://a.example' is not https"),
+        (["http://localhost:3000"], "secure=False, in development"),
+    ],
+)
+def test_origins_that_would_let_others_in_are_refused(origins: Any, cure: str):
+    with pytest.raises(ConfigurationError, match=rf"^origins: .*{re.escape(cure)}"):
+        trusted_origins(origins, secure=True)
