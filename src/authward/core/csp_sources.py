@@ -99,9 +99,10 @@ def directive_name(name: str) -> str:
 
 def check_tuple(name: str, sources: Sources) -> None:
     """Raises ConfigurationError for a string, which would fall into its letters, and for lists."""
-    if not isinstance(sources, tuple):
-        cure = (sources,) if isinstance(sources, str) else tuple(sources)
-        raise wrong(f"{name}: {sources!r} is not a tuple. Did you mean {cure}?")
+    given: object = sources
+    if not isinstance(given, tuple):
+        cure = (given,) if isinstance(given, str) else tuple(sources)
+        raise wrong(f"{name}: {given!r} is not a tuple. Did you mean {cure}?")
 
 
 def check_sources(name: str, sources: Sources) -> None:
