@@ -6,6 +6,7 @@ mod_reqtimeout: a grace, and more time for what has come.
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import Iterable
 
@@ -36,22 +37,37 @@ def reading() -> tuple[Starlette, list[str]]:
     return Starlette(routes=[Route("/", read, methods=["POST"])]), ends
 
 
+@pytest.fixture(autouse=True)
+def no_lingering(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("authward.middleware.body.LINGER_S", 0.05)
+
+
 async def dribble(url: str, head: Iterable[str], pieces: Iterable[bytes], pause: float) -> bytes:
-    """Send a request piece by piece until it is answered; what came until the connection closed."""
+    """Send a request piece by piece until it is answered; the answer, after which the server must
+    close.
+    """
     address = httpx2.URL(url)
     reader, writer = await asyncio.open_connection(address.host, address.port)
     lines = ["POST / HTTP/1.1", "Host: localhost", "Content-Type: text/plain", *head, "", ""]
     writer.write("\r\n".join(lines).encode())
-    answer = asyncio.create_task(reader.read())
+    answer = asyncio.create_task(whole_answer(reader))
     for piece in pieces:
         writer.write(piece)
         await asyncio.wait([answer], timeout=pause)
         if answer.done():
             break
     found = await asyncio.wait_for(answer, 10)
+    assert await asyncio.wait_for(reader.read(), 10) == b""
     writer.close()
-    await asyncio.gather(writer.wait_closed(), return_exceptions=True)
+    await writer.wait_closed()
     return found
+
+
+async def whole_answer(reader: asyncio.StreamReader) -> bytes:
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = re.search(rb"content-length: (\d+)", head)
+    assert length, head
+    return head + await reader.readexactly(int(length[1]))
 
 
 DECLARED = ["Content-Length: 1000"]
@@ -86,7 +102,7 @@ async def test_it_is_let_go_after_its_time(head: list[str], pieces: list[bytes])
 
 async def test_what_keeps_to_the_rate_gets_through():
     app, ends = reading()
-    with served(BodyLimit(app, seconds=0.05, rate=1000)) as url:
+    with served(BodyLimit(app, seconds=0.1, rate=100)) as url:
         slow = await dribble(
             url, ["Content-Length: 1000", "Connection: close"], [b"x" * 50] * 20, 0.008
         )

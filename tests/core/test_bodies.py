@@ -224,7 +224,7 @@ def test_sixty_four_levels_pass_and_sixty_five_do_not(text: str):
     )
 
 
-@pytest.mark.parametrize("size", [65_535, 65_536, 65_537, 131_072, 200_000])
+@pytest.mark.parametrize("size", [16_383, 16_384, 16_385, 32_768, 100_000])
 @pytest.mark.parametrize("filling", [b"\\\\", b'\\"', b"[", b"\\u005b", b'\\\\\\"'])
 def test_long_strings_are_followed_over_their_pieces(size: int, filling: bytes):
     for extra in range(len(filling)):

@@ -3,6 +3,8 @@
 import asyncio
 import json
 import logging
+import re
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -331,7 +333,8 @@ async def test_none_is_no_limit():
 # --- time ---------------------------------------------------------------------------------------
 
 
-async def test_a_client_that_stalls_is_let_go():
+async def test_a_client_that_stalls_is_let_go(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("authward.middleware.body.LINGER_S", 0.02)
     app = BodyLimit(echo, seconds=0.02)
     answer = await post(app, b"x", STALLED)
     assert outcome(answer) == MALFORMED
@@ -465,6 +468,17 @@ async def test_the_same_without_a_class_of_its_own():
 
     assert (await post(app, b"x" * 10)).body == b"x" * 10
     assert outcome(await post(app, b"x" * 11)) == TOO_LARGE
+
+
+async def test_the_example_of_its_page_runs():
+    text = (Path(__file__).parents[2] / "docs/bodies.md").read_text(encoding="utf-8")
+    [block] = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(block, names)
+    transport = httpx2.ASGITransport(names["app"])
+    async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        assert (await client.post("/notes", json=["a"])).json() == ["a"]
+        assert (await client.post("/notes", json=["a" * 64 * 1024])).status_code == 413
 
 
 # --- over a socket ------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 import itertools
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -627,3 +628,17 @@ async def test_refusals_are_envelopes():
 def test_options_that_cannot_be_honoured_start_nothing(options: dict[str, Any], text: str):
     with pytest.raises(ConfigurationError, match=text):
         guarded(**options)
+
+
+async def test_the_example_of_its_page_runs():
+    text = (Path(__file__).parents[2] / "docs/csrf.md").read_text(encoding="utf-8")
+    [block] = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(block, names)
+    transport = httpx2.ASGITransport(names["app"])
+    async with httpx2.AsyncClient(
+        transport=transport, base_url="https://shop.example.com"
+    ) as client:
+        token = token_in(await client.get("/"))
+        assert (await client.post("/buy", data={"_csrf": token})).text == "bought"
+        assert (await client.post("/buy", data={"_csrf": "x"})).status_code == 403

@@ -18,8 +18,8 @@ _REST = bytes(set(range(256)) - set(_KEPT))
 _ALIKE = bytes.maketrans(b"{}", b"[]")
 # A step down, a step up, or none, as signed bytes.
 _STEPS = bytes.maketrans(b"[],", b"\x01\xff\x00")
-# What a piece of strings alone takes apart stays within some hundred kilobytes.
-_PIECE = 64 * 1024
+# Cut at its quotes, text of nothing but quotes weighs thirty times as much: not all at once.
+_PIECE = 16 * 1024
 
 
 def announced_length(headers: Iterable[Header]) -> int | None:

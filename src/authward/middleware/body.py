@@ -129,7 +129,6 @@ class _Body:
         "_scan",
         "_scope",
         "_send",
-        "_slow",
         "_waited",
         "refusal",
         "started",
@@ -154,7 +153,6 @@ class _Body:
         self._scan = caps.scan(scope["headers"])
         self._received = 0
         self._waited = 0.0
-        self._slow = False
         self._ended = False
         self._answered = False
         self.refusal: Refusal | None = None
@@ -205,7 +203,6 @@ class _Body:
         except TimeoutError:
             if not waiting.expired():
                 raise
-            self._slow = True
             raise MalformedRequest("body too slow", text="The body came too slowly") from None
         finally:
             self._waited += loop.time() - began
@@ -228,7 +225,7 @@ class _Body:
         A socket that is closed over unread bytes resets the connection, and the client may lose
         the answer (RFC 9112 section 9.6).
         """
-        if message["type"] == "http.response.body" and self._closing and not self._slow:
+        if message["type"] == "http.response.body" and self._closing:
             await self._send({**message, "more_body": True})
             await self._linger()
             message = {"type": "http.response.body", "body": b""}
