@@ -427,6 +427,13 @@ async def test_and_none_where_no_token_is_asked_for():
     assert (answer.headers, answer.body) == ([], b"hello")
 
 
+async def test_a_page_of_many_forms_has_one_token_and_one_cookie():
+    answer = await get(guarded(page(lambda scope: f"{csrf_token(scope)} {csrf_token(scope)}")))
+    first, second = answer.body.split()
+    assert first == second
+    assert len(answer.header(b"set-cookie")) == 1
+
+
 async def test_two_browsers_have_two_ids():
     app = guarded(page())
     assert len({(await get(app)).body for _ in range(50)}) == 50
