@@ -10,13 +10,14 @@ DEV := .venv/.stamp-dev
 SETUP := pyproject.toml requirements/setup.txt tools/setup.sh
 
 NODE_STAMP := clients/js/node_modules/.stamp
+EXPRESS_STAMP := tools/express/node_modules/.stamp
 
 # How many test processes, and what else to tell pytest: make test ARGS="-k refresh"
 JOBS ?= 2
 ARGS ?=
 PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
 
-.PHONY: help setup serve test coverage check types-js format wheel lock clean
+.PHONY: help setup serve test coverage check types-js format wheel lock bench record clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1	\2/' | expand -t 22
@@ -73,5 +74,15 @@ wheel: $(DEV) ## build the wheel and test it, installed outside the checkout
 lock: $(DEV) ## write requirements/*.txt anew
 	@sh tools/lock.sh
 
+bench: $(RUNTIME) ## measure, beside others: make bench ARGS="--rows fastapi,limiter --seconds 2"
+	@$(BIN)/python -m bench.run $(ARGS)
+
+record: $(EXPRESS_STAMP) ## write tests/vectors/express.json anew, from what Express's packages send
+	@cd tools/express && npm run --silent record
+
+$(EXPRESS_STAMP): tools/express/package.json tools/express/package-lock.json
+	@cd tools/express && npm ci --silent --no-audit --no-fund
+	@touch $@
+
 clean: ## remove everything that was built, .venv too
-	rm -rf .venv build dist .coverage .coverage.* htmlcov .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis clients/js/node_modules
+	rm -rf .venv build dist .coverage .coverage.* htmlcov .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis clients/js/node_modules tools/express/node_modules
