@@ -76,6 +76,10 @@ class Decision(NamedTuple):
     reset: float
 
 
+_new = tuple.__new__
+"""What Decision(…) does, at half the price."""
+
+
 def retry_after(decision: Decision) -> int:
     """Whole seconds to wait after a refusal, at least 1 (RFC 9110 section 10.2.3)."""
     return max(1, math.ceil(decision.reset))
@@ -163,17 +167,35 @@ class SlidingWindows:
         """Take `cost` places at `now` (monotonic seconds), all or none. Raises ValueError if they
         can never fit. Time that runs backwards stands still.
         """
-        if not 1 <= cost <= self._most:
-            raise ValueError(f"a cost of {cost} under a limit of {self._most}")
+        ring = self._table.get(key)
+        if type(ring) is array and cost == 1 and len(ring) >= self._most:
+            # A flood is refused at half the price: rings are never empty and only grow older, so
+            # nothing that happens between these reads could let it in.
+            wait = ring[0] - (now if now > self._latest else self._latest)
+            if wait > 0:
+                return self._answer(False, 0, wait)
         with self._lock:
             if now < self._latest:
                 now = self._latest
             else:
                 self._latest = now
             kept = self._table.get(key)
+            if type(kept) is array and cost == 1 and (first := kept[0]) > now:
+                # The usual case of `_count`, spelt out: one place, nothing dead.
+                free = self._most - len(kept)
+                wait = first - now
+                if wait > self._window:
+                    wait = self._window
+                if free < 1:
+                    return _new(Decision, (False, self.limit, 0, wait))
+                kept.append(now + self._window)
+                self._table.move_to_end(key)
+                return _new(Decision, (True, self.limit, free - 1, wait))
+            if not 1 <= cost <= self._most:
+                raise ValueError(f"a cost of {cost} under a limit of {self._most}")
             if kept is None:
                 return self._newcomer(key, now, cost)
-            if type(kept) is _Heir:
+            if isinstance(kept, _Heir):
                 return self._inherit(key, kept, now, cost)
             return self._count(self._table, key, kept, now, cost)
 
@@ -182,15 +204,17 @@ class SlidingWindows:
         with self._lock:
             table, kept = self._table, self._table.get(key)
             if kept is None:
-                name = self._live_bucket(key, self._latest)
+                name = self._live_bucket(coarser(key), self._latest)
                 if name is None:
                     return
                 table, key, kept = self._shared, name, self._shared[name]
             ring = _ring(kept)
             end = bisect_right(ring, taken + self._window)
-            del ring[max(0, end - cost) : end]
-            if not ring:
+            start = max(0, end - cost)
+            if end - start == len(ring):
                 del table[key]
+            else:
+                del ring[start:end]
 
     def _count(
         self, table: OrderedDict[str, _Entry], key: str, kept: _Entry, now: float, cost: int
@@ -202,25 +226,29 @@ class SlidingWindows:
             return self._answer(False, free, ring[dead + cost - free - 1] - now)
         if ring is not kept:
             table[key] = ring
+        self._append(ring, now, cost)
         if dead * 4 >= len(ring):
             del ring[:dead]
             dead = 0
-        self._append(ring, now, cost)
         table.move_to_end(key)
         return self._answer(True, free - cost, ring[dead] - now)
 
     def _newcomer(self, key: str, now: float, cost: int) -> Decision:
         _drop_idle(self._table, now)
-        name = self._live_bucket(key, now) if self._shared else None
-        if len(self._table) < self._room:
-            if name is not None:
-                return self._inherit(key, _Heir(_ring(self._shared[name])), now, cost)
-            end = now + self._window
-            self._table[key] = end if cost == 1 else array("d", (end,)) * cost
-            return self._answer(True, self._most - cost, self._window)
-        if name is None:
-            name = self._new_bucket(key, now)
-        return self._count(self._shared, name, self._shared[name], now, cost)
+        full = len(self._table) >= self._room
+        name = None
+        if full or self._shared:
+            near = coarser(key)
+            name = self._live_bucket(near, now)
+            if full:
+                name = name or self._new_bucket(near, now)
+                return self._count(self._shared, name, self._shared[name], now, cost)
+            _drop_idle(self._shared, now)
+        if name is not None:
+            return self._inherit(key, _Heir(_ring(self._shared[name])), now, cost)
+        end = now + self._window
+        self._table[key] = end if cost == 1 else array("d", (end,)) * cost
+        return self._answer(True, self._most - cost, self._window)
 
     def _inherit(self, key: str, heir: _Heir, now: float, cost: int) -> Decision:
         own = heir.own[bisect_right(heir.own, now) :]
@@ -238,19 +266,19 @@ class SlidingWindows:
         self._table.move_to_end(key)
         return self._answer(True, free - cost, min(own[0], bucket[0]) - now)
 
-    def _live_bucket(self, key: str, now: float) -> str | None:
-        """The bucket the last requests of `key` may have been counted in. Never two at once: as
-        long as one counts, no other is begun.
+    def _live_bucket(self, near: str, now: float) -> str | None:
+        """The bucket that requests of a key may have been counted in, `near` being its neighbours'.
+        Never in two at once: while one of them counts, the other is not begun.
         """
-        for name in (coarser(key), EVERYONE):
+        for name in (near, EVERYONE):
             kept = self._shared.get(name)
             if kept is not None and _end(kept) > now:
                 return name
         return None
 
-    def _new_bucket(self, key: str, now: float) -> str:
+    def _new_bucket(self, near: str, now: float) -> str:
         _drop_idle(self._shared, now)
-        name = coarser(key)
+        name = near
         if name not in self._shared:
             # One place is kept for everyone's.
             if len(self._shared) - (EVERYONE in self._shared) >= self._room_shared - 1:
@@ -268,8 +296,7 @@ class SlidingWindows:
     def _answer(self, allowed: bool, remaining: int, reset: float) -> Decision:
         if reset > self._window:  # by a rounding
             reset = self._window
-        # What Decision(…) does, at half the price.
-        return tuple.__new__(Decision, (allowed, self.limit, remaining, reset))
+        return _new(Decision, (allowed, self.limit, remaining, reset))
 
 
 def _ring(kept: _Entry) -> _Ring:
