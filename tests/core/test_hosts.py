@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authward.core.hosts import host_allowed, host_name, is_loopback
+from authward.core.hosts import HostList, host_allowed, host_name, is_loopback
+from authward.errors import ConfigurationError
 from tests.generating import many
 
 
@@ -99,3 +100,80 @@ def test_any_text_is_a_name_or_none(header: str):
     if name is not None:
         assert name == name.lower()
         assert not set(name) & set("/\\@ \r\n")
+
+
+LISTED = HostList(["API.example.com.", "*.apps.example.com", "[::1]", "10.0.0.1", "*.localhost"])
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"api.example.com",
+        b"API.Example.com:8443",
+        b"api.example.com.",
+        b"a.apps.example.com",
+        b"a.b.apps.example.com:443",
+        b"A_B.apps.example.com.",
+        b"[::1]:8000",
+        b"10.0.0.1",
+        b"app.localhost",
+    ],
+)
+def test_a_listed_host(header: bytes):
+    assert LISTED.allows(header)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"",
+        b"example.com",
+        b"apps.example.com",
+        b"evilapps.example.com",
+        b"apiXexample.com",
+        b"api.example.com.evil.example",
+        b"a.apps.example.com.evil.example",
+        b".apps.example.com",
+        b"a..apps.example.com",
+        b"-a.apps.example.com",
+        b"*.apps.example.com",
+        b"a/b.apps.example.com",
+        b"a@b.apps.example.com",
+        b"api.example.com,evil.example",
+        b"api.example.com\r\nx: y",
+        b"\xe4.apps.example.com",
+        b"localhost",
+        b"127.0.0.1",
+        b"10.0.0.2",
+        b"[::2]",
+    ],
+)
+def test_a_host_that_is_not_listed(header: bytes):
+    assert not LISTED.allows(header)
+
+
+@pytest.mark.parametrize(
+    ("hosts", "cure"),
+    [
+        ([], "there is none"),
+        ("a.example", "this is a text"),
+        (["*"], "'\\*' would let in any"),
+        (["a.example:8000"], "has a port.* Did you mean 'a.example'"),
+        (["*.a.example:8000"], "has a port.* Did you mean '\\*.a.example'"),
+        (["[::1]:80"], "has a port.* Did you mean '\\[::1\\]'"),
+        (["https://A.example/x"], "is not a host. Did you mean 'a.example'"),
+        (["::1"], "is not a host. Did you mean '\\[::1\\]'"),
+        (["a.*.example"], "stands for all names below one"),
+        (["a b"], "is not a host. Write it like"),
+        (["a..b"], "is not a host. Write it like"),
+        (["b\u00fccher.example"], "xn--"),
+        ([""], "is not a host. Write it like"),
+        (["*.b\u00fccher.example"], "xn--"),
+        (["*.com"], "would let in whoever has a name below 'com'"),
+        (["*.co.uk"], "would let in whoever"),
+        (["*.10.0.0.1"], "is an address"),
+    ],
+)
+def test_hosts_that_mean_something_else(hosts: list[str], cure: str):
+    with pytest.raises(ConfigurationError, match=f"^hosts: .*{cure}"):
+        HostList(hosts)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Container, Iterable
 from urllib.parse import urlsplit
 
+from authward.core.hosts import check_apex, is_below
+from authward.core.paths import several
 from authward.errors import ConfigurationError
 
 _ORIGIN = re.compile(
     r"(https?)://([a-z0-9.-]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?", re.ASCII | re.IGNORECASE
 )
 _DEFAULT_PORT = {"http": 80, "https": 443}
+_LONGEST = 300  # a name has at most 253 characters (RFC 1035 section 2.3.4)
 
 
 def parse_origin(text: str) -> str | None:
@@ -19,7 +23,7 @@ def parse_origin(text: str) -> str | None:
 
     Takes nothing but an origin: no path, no trailing slash, no user, not `null`.
     """
-    found = _ORIGIN.fullmatch(text)
+    found = _ORIGIN.fullmatch(text) if len(text) <= _LONGEST else None
     if found is None:
         return None
     scheme, host = found[1].lower(), found[2].lower()
@@ -50,6 +54,57 @@ def configured_origin(text: str, setting: str) -> str:
     guess = parse_origin(f"https://{text}")
     hint = f"Did you mean '{guess}'?" if guess else "Write it like 'https://app.example.com'"
     raise ConfigurationError(f"{setting}: '{text}' is not an origin. {hint}")
+
+
+def configured_own(given: Container[str], option: str) -> Container[str]:
+    """A server's own origins, parsed. What can only be asked, and not gone through, is taken as it
+    is. Raises ConfigurationError.
+    """
+    if not isinstance(given, Iterable):
+        return given
+    # `in` finds a part of a text: 'https://app.example' in 'https://app.example.com'.
+    return frozenset(configured_origin(one, option) for one in several(option, given))
+
+
+class Subdomains:
+    """All origins below one: same scheme, same port, any depth, never that one itself.
+
+    https only, since whoever sits on the network can be any name on http; except below localhost.
+    Raises ConfigurationError.
+    """
+
+    __slots__ = ("_apex", "_port", "_scheme")
+
+    def __init__(self, written: str, option: str) -> None:
+        parsed = configured_origin(written.replace("://*.", "://", 1), option)
+        if parsed != parse_origin(written):
+            raise ConfigurationError(
+                f"{option}: '{written}' has a wildcard. All names below are meant anyway. "
+                f"Did you mean '{parsed}'?"
+            )
+        self._scheme, host, self._port = _parts(parsed)
+        self._apex = host
+        check_apex(host, option, written)
+        if self._scheme != "https" and host != "localhost":
+            raise ConfigurationError(
+                f"{option}: '{written}' is plain http, where anybody on the network can be any "
+                f"name. Did you mean '{parsed.replace('http', 'https', 1)}'?"
+            )
+
+    def hold(self, origin: str) -> bool:
+        """Whether a parsed origin is one of them."""
+        scheme, host, port = _parts(origin)
+        return scheme == self._scheme and port == self._port and is_below(host, self._apex)
+
+
+def _parts(parsed: str) -> tuple[str, str, str]:
+    """Scheme, host and port (empty for the default one) of a parsed origin."""
+    scheme, _, rest = parsed.partition("://")
+    if rest[0] == "[":
+        host, _, port = rest.partition("]")
+        return scheme, host + "]", port
+    host, _, port = rest.partition(":")
+    return scheme, host, port
 
 
 def _origin_in(text: str) -> str | None:
