@@ -169,9 +169,13 @@ class SlidingWindows:
         """
         ring = self._table.get(key)
         if type(ring) is array and cost == 1 and len(ring) >= self._most:
-            # A flood is refused at half the price: rings are never empty and only grow older, so
-            # nothing that happens between these reads could let it in.
-            wait = ring[0] - (now if now > self._latest else self._latest)
+            # A flood is refused without the lock. A ring is never empty, and what other threads do
+            # to it between these reads could only have come later.
+            if now < self._latest:
+                now = self._latest
+            else:
+                self._latest = now
+            wait = ring[0] - now
             if wait > 0:
                 return self._answer(False, 0, wait)
         with self._lock:
@@ -180,17 +184,14 @@ class SlidingWindows:
             else:
                 self._latest = now
             kept = self._table.get(key)
-            if type(kept) is array and cost == 1 and (first := kept[0]) > now:
+            if type(kept) is array and cost == 1 and len(kept) < self._most and kept[0] > now:
                 # The usual case of `_count`, spelt out: one place, nothing dead.
-                free = self._most - len(kept)
-                wait = first - now
-                if wait > self._window:
-                    wait = self._window
-                if free < 1:
-                    return _new(Decision, (False, self.limit, 0, wait))
                 kept.append(now + self._window)
                 self._table.move_to_end(key)
-                return _new(Decision, (True, self.limit, free - 1, wait))
+                wait = kept[0] - now
+                if wait > self._window:
+                    wait = self._window
+                return _new(Decision, (True, self.limit, self._most - len(kept), wait))
             if not 1 <= cost <= self._most:
                 raise ValueError(f"a cost of {cost} under a limit of {self._most}")
             if kept is None:

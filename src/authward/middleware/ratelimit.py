@@ -187,6 +187,8 @@ class _Taken(NamedTuple):
 def _shown(taken: list[_Taken]) -> _Taken | None:
     """What an answer tells of: the longest refusal, else the one with the fewest places left."""
     binding = [one for one in taken if not one.rule.reports]
+    if len(binding) == 1:
+        return binding[0]
     refused = [one for one in binding if not one.decision.allowed]
     if refused:
         return max(refused, key=lambda one: one.decision.reset)
@@ -208,8 +210,8 @@ class _Answer:
             if message.get("status", 200) < 400:
                 for one in self._lent:
                     one.give_back()
-            own = message.get("headers", ())
+            own = list(message.get("headers", ()))
             # Of two limits around an app, the inner one is nearer to what the client asked for.
-            if not any(name.startswith(b"ratelimit") for name, _ in own):
+            if b"ratelimit-policy" not in dict(own):
                 message = {**message, "headers": [*own, *self._headers]}
         return self._send(message)
