@@ -1,0 +1,87 @@
+"""An id for every request: in the scope, on the answer, in the logs."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Awaitable, Mapping
+from typing import Any
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from authward.core.request_id import RequestIds, is_header_name, taken_over
+from authward.errors import ConfigurationError
+from authward.ports import Chance
+
+_KEY = "authward.request_id"
+_STARTS = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
+
+
+def request_id(scope: Mapping[str, Any]) -> str:
+    """The id of this request; "" where no `RequestId` is around the app."""
+    found: str = scope.get(_KEY, "")
+    return found
+
+
+class RequestId:
+    """Gives each request and WebSocket an id of 32 hexadecimal digits, and answers with it in
+    `header`. One that the app answers with itself is replaced.
+
+    With `trust_incoming` an id that came with the request is taken over, if it is 8 to 64 letters,
+    digits, `.`, `_` or `-`, and came once. That is for a server behind a proxy that sets or strips
+    the header: anybody else could make two requests look like one. Raises ConfigurationError.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        header: str = "x-request-id",
+        trust_incoming: bool = False,
+        chance: Chance = os.urandom,
+    ) -> None:
+        if not is_header_name(header.lower()):
+            raise ConfigurationError(
+                f"header: '{header}' is not a header's name. Write it like 'x-request-id'"
+            )
+        self._app = app
+        self._header = header.lower().encode()
+        self._trust_incoming = trust_incoming
+        self._mint = RequestIds(chance)
+        _forget_when_forked(self._mint)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            return await self._app(scope, receive, send)
+        name = self._header
+        own = self._incoming(scope) if self._trust_incoming else None
+        if own is None:
+            own = self._mint()
+        scope[_KEY] = own
+        added = (name, own.encode())
+
+        def sending(message: Message) -> Awaitable[None]:
+            if message["type"] in _STARTS:
+                headers = [one for one in message.get("headers", ()) if one[0].lower() != name]
+                headers.append(added)
+                message = {**message, "headers": headers}
+            return send(message)
+
+        await self._app(scope, receive, sending)
+
+    def _incoming(self, scope: Scope) -> str | None:
+        found = [value for name, value in scope["headers"] if name == self._header]
+        return taken_over(found[0]) if len(found) == 1 else None
+
+
+def _forget_when_forked(ids: RequestIds) -> None:
+    if hasattr(os, "register_at_fork"):
+        # Nothing unregisters; so what is registered keeps nothing alive.
+        known = weakref.WeakMethod(ids.forget)
+        os.register_at_fork(after_in_child=lambda: _forget(known))
+
+
+def _forget(known: weakref.WeakMethod[Any]) -> None:
+    forget = known()
+    if forget is not None:
+        forget()
