@@ -17,6 +17,7 @@ from typing import Literal, Protocol
 
 from authward.core.audit import Event
 from authward.core.keys import Algorithm, Ring, State
+from authward.core.limits import Decision, Limit
 from authward.core.sessions import Session, Verdict
 from authward.core.users import User, UserChange
 
@@ -243,6 +244,21 @@ class AuditLog(Protocol):
         ...
 
 
+class RateLimiter(Protocol):
+    """Counts over all processes that share it."""
+
+    async def take(self, key: str, limit: Limit, cost: int = 1) -> Decision:
+        """Take `cost` places under `key`, all or none: no window of `limit.window` seconds holds
+        more than `limit.most` of them, however many ask at once. A request that is refused takes
+        none. Keys are apart, whatever they are made of; one key is meant for one limit. Raises
+        ValueError for a cost that can never fit.
+
+        If it raises Unavailable, or the caller is cancelled, places may have been taken all the
+        same.
+        """
+        ...
+
+
 class Store(Protocol):
     """All of it, over one database."""
 
@@ -261,6 +277,9 @@ class Store(Protocol):
     @property
     def audit(self) -> AuditLog: ...
 
+    @property
+    def limits(self) -> RateLimiter: ...
+
     async def open(self) -> None:
         """Connect and bring the schema up to date. Raises ConfigurationError if the database is out
         of reach or newer.
@@ -273,7 +292,7 @@ class Store(Protocol):
 
     async def sweep(self) -> None:
         """Delete what nothing can ask for again: sessions past their absolute end, changes no token
-        remembers.
+        remembers, places in windows that are over.
         """
         ...
 

@@ -45,7 +45,7 @@ def postgres_database(migrated_postgres: Admin) -> str:
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
         " WHERE datname = current_database() AND pid <> pg_backend_pid()"
     )
-    for table in ("sessions", "users", "keys", "changes", "audit_events"):
+    for table in ("sessions", "users", "keys", "changes", "audit_events", "rate_limits"):
         migrated_postgres.execute(f"DELETE FROM {table}")
     return migrated_postgres.url
 

@@ -19,7 +19,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_VERSION = "0001"
+SCHEMA_VERSION = "0002"
 """The alembic revision this code is written for."""
 
 metadata = MetaData()
@@ -119,4 +119,13 @@ audit_events = Table(
     Column("request_id", String(64), nullable=False),
     Column("detail", JSON, nullable=False),
     sqlite_autoincrement=True,
+)
+
+rate_limits = Table(
+    "rate_limits",
+    metadata,
+    Column("id", String(200), primary_key=True),
+    # When each place was taken, in order: signed 64-bit, big-endian.
+    Column("places", LargeBinary, nullable=False),
+    Column("expires_at", BigInteger, nullable=False, index=True),
 )

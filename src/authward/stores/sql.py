@@ -10,8 +10,9 @@ from authward.stores.changes import SqlChanges
 from authward.stores.database import PATIENCE_S, Database
 from authward.stores.expressions import NOW
 from authward.stores.keys import SqlKeys
+from authward.stores.limits import SqlLimiter
 from authward.stores.migrate import migrate
-from authward.stores.schema import changes, sessions
+from authward.stores.schema import changes, rate_limits, sessions
 from authward.stores.sessions import SqlSessions
 from authward.stores.users import SqlUsers
 
@@ -36,6 +37,7 @@ class SqlStore:
         self.keys = SqlKeys(self.database)
         self.changes = SqlChanges(self.database)
         self.audit = SqlAudit(self.database)
+        self.limits = SqlLimiter(self.database, clock)
 
     async def open(self) -> None:
         await migrate(self.database)
@@ -47,10 +49,12 @@ class SqlStore:
     async def sweep(self) -> None:
         await self._delete(sessions, sessions.c.expires_at < _BEFORE, age=0)
         await self._delete(changes, changes.c.at < _BEFORE, age=CHANGES_KEPT_MS)
+        await self._delete(rate_limits, rate_limits.c.expires_at < _BEFORE, age=0)
 
     async def _delete(self, table: Table, where: ColumnElement[bool], *, age: int) -> None:
         some = select(table.c.id).where(where).limit(SWEEP_BATCH)
-        statement = delete(table).where(table.c.id.in_(some))
+        # Said twice: a row that waited for its lock is judged anew, and what others wrote stays.
+        statement = delete(table).where(table.c.id.in_(some), where)
         while await self.database.write(lambda tx: tx.run(statement, {"age": age})) == SWEEP_BATCH:
             pass
 

@@ -1,0 +1,98 @@
+"""What every limiter over processes shares: names of keys, the decision, refusals remembered."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Sequence
+from hashlib import sha256
+from typing import NamedTuple
+
+from authward.core.limits import Decision, Limit
+
+LONGEST_KEY = 200
+_HASHED = "sha256:"
+
+
+def stored_key(key: str) -> str:
+    """`key` as a store can keep it: itself if it is short and plain, else its hash."""
+    plain = len(key) <= LONGEST_KEY and key.isascii() and key.isprintable()
+    # What looks like a hash is hashed too, or it could be made to meet another key's.
+    if plain and not key.startswith(_HASHED):
+        return key
+    return _HASHED + sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def check_cost(cost: int, limit: Limit) -> None:
+    """Raises ValueError for a cost that can never fit."""
+    if not 1 <= cost <= limit.most:
+        raise ValueError(f"a cost of {cost} under a limit of {limit.most}")
+
+
+def window_ms(limit: Limit) -> int:
+    """The window in whole milliseconds, never shorter than it is."""
+    return math.ceil(round(limit.window * 1000, 6))
+
+
+def decide(
+    places: Sequence[int], now: int, limit: Limit, cost: int
+) -> tuple[Decision, Sequence[int]]:
+    """The decision at `now`, and the places taken after it. `places` are the times, in
+    milliseconds and in order, at which places were taken; one counts until a window later. Time
+    that runs backwards stands still.
+    """
+    window = window_ms(limit)
+    if places and now < places[-1]:
+        now = places[-1]
+    alive = places[bisect_right(places, now - window) :]
+    free = limit.most - len(alive)
+    if cost > free:
+        first = alive[cost - free - 1]
+        return Decision(False, limit, max(0, free), _until(first, now, limit)), alive
+    taken = [*alive, *(now,) * cost]
+    return Decision(True, limit, free - cost, _until(taken[0], now, limit)), taken
+
+
+def _until(place: int, now: int, limit: Limit) -> float:
+    """Seconds until a place is free."""
+    return min((place + window_ms(limit) - now) / 1000, limit.window)
+
+
+class _Refusal(NamedTuple):
+    until: float
+    limit: Limit
+    cost: int
+    remaining: int
+
+
+class Refusals:
+    """What was refused, until there is room again: who asks before that is answered from here, so
+    a flood costs no database. At most `most` keys; the oldest is forgotten, and then asked anew.
+    """
+
+    def __init__(self, most: int = 10_000) -> None:
+        self._most = most
+        self._kept: dict[str, _Refusal] = {}
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def note(self, key: str, decision: Decision, cost: int, asked: float) -> None:
+        """Remember a refusal. `asked` is when it was asked for: never later than it was judged."""
+        self._kept.pop(key, None)
+        if len(self._kept) >= self._most:
+            del self._kept[next(iter(self._kept))]
+        _, limit, remaining, reset = decision
+        self._kept[key] = _Refusal(asked + reset, limit, cost, remaining)
+
+    def find(self, key: str, limit: Limit, cost: int, now: float) -> Decision | None:
+        """The refusal that still holds, and for this request too."""
+        kept = self._kept.get(key)
+        if kept is None:
+            return None
+        if now >= kept.until:
+            del self._kept[key]
+            return None
+        if cost < kept.cost or limit != kept.limit:
+            return None
+        return Decision(False, limit, kept.remaining, min(kept.until - now, limit.window))
