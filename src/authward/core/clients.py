@@ -53,15 +53,20 @@ class Networks:
     (`::ffff:192.0.2.1`) is that IPv4 address. Raises ConfigurationError for what is no network.
     """
 
-    def __init__(self, option: str, texts: Sequence[str], *, but: str = "") -> None:
-        """`but` is a word that may be among the texts."""
+    def __init__(self, option: str, texts: Sequence[str], *, but: Sequence[str] = ()) -> None:
+        """`but` are words that may be among the texts."""
         if isinstance(texts, str):
             raise ConfigurationError(f"{option}: '{texts}' is no list. Write ['{texts}']")
-        self._networks = tuple(_network(option, text) for text in texts if text != but)
+        self._networks = tuple(_network(option, text) for text in texts if text not in but)
         self._seen: dict[str, bool] = {}
 
     def __bool__(self) -> bool:
         return bool(self._networks)
+
+    @property
+    def everyone(self) -> bool:
+        """Whether every IPv4 or every IPv6 address is one of them."""
+        return any(network.prefixlen == 0 for network in self._networks)
 
     def __contains__(self, address: str) -> bool:
         found = self._seen.get(address)
@@ -102,19 +107,18 @@ class ClientRule:
         header: str = "x-forwarded-for",
         ipv6_prefix: int = 56,
     ) -> None:
-        for text in [trusted_proxies] if isinstance(trusted_proxies, str) else trusted_proxies:
-            if text == "*" or text.endswith("/0"):
-                raise ConfigurationError(
-                    f"trusted_proxies: '{text}' trusts everyone, and so anyone could choose the "
-                    "address they count as. List your proxies, like '10.0.0.0/8'"
-                )
+        self._proxies = Networks("trusted_proxies", trusted_proxies, but=(UNIX, "*"))
+        if "*" in trusted_proxies or self._proxies.everyone:
+            raise ConfigurationError(
+                "trusted_proxies: this trusts everyone, and so anyone could choose the address "
+                "they count as. List your proxies, like '10.0.0.0/8'"
+            )
         if _HEADER.fullmatch(header.lower()) is None:
             raise ConfigurationError(
                 f"header: '{header}' is no header's name. Take 'x-forwarded-for' or 'forwarded'"
             )
         if not 32 <= ipv6_prefix <= 128:
             raise ConfigurationError(f"ipv6_prefix: {ipv6_prefix} is not in 32 to 128. Take 56")
-        self._proxies = Networks("trusted_proxies", trusted_proxies, but=UNIX)
         self._unix_trusted = UNIX in trusted_proxies
         self._header = header.lower().encode()
         self._host_bits = 128 - ipv6_prefix
@@ -229,11 +233,6 @@ def _network(option: str, text: str) -> IPv4Network | IPv6Network:
         ) from None
     mapped = _parse(str(network.network_address))
     if isinstance(network, IPv6Network) and isinstance(mapped, IPv4Address):
-        if network.prefixlen < 96:
-            raise ConfigurationError(
-                f"{option}: '{text}' is more than the mapped IPv4 addresses. "
-                "Write the IPv4 network itself"
-            )
         return IPv4Network((int(mapped), network.prefixlen - 96))
     return network
 
