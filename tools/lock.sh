@@ -17,7 +17,7 @@ lock requirements/runtime.txt pyproject.toml "$@"
 # The sets share one environment, so the smaller ones bind the larger one.
 lock requirements/setup.txt -c requirements/runtime.txt requirements/setup.in "$@"
 lock requirements/dev.txt -c requirements/runtime.txt -c requirements/setup.txt \
-  --extra postgres pyproject.toml requirements/dev.in "$@"
+  --extra postgres --extra redis pyproject.toml requirements/dev.in "$@"
 
 if grep -nE '://|@ |^-|^/|^\.' requirements/*.txt; then
   echo "requirements/*.txt must name packages only: no addresses, no paths, no options" >&2
