@@ -1,0 +1,85 @@
+"""The figures, as a table to read and as JSON to keep."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+
+from bench import machine
+from bench.goals import Figure
+from bench.load import CONNECTIONS, Rates
+from bench.variants import VARIANTS
+
+Figures = Mapping[str, Sequence[Figure]]
+
+
+def table(figures: Figures, rates: Rates) -> str:
+    """The figures beside their goals, and the requests per second that they come from."""
+    rows = [
+        (one.what, f"{one.goal} {one.unit}", f"{shown(one.value)} {one.unit}", _met(one))
+        for found in figures.values()
+        for one in found
+    ]
+    text = _aligned([("what", "goal", "figure", ""), *rows])
+    if not rates.rounds:
+        return text
+    served = [
+        (VARIANTS[name].label, f"{rates.of(name):,.0f}")
+        for name in VARIANTS
+        if name in rates.rounds
+    ]
+    return f"{text}\n\n{_aligned([('server', 'requests/s'), *served])}"
+
+
+def results(figures: Figures, rates: Rates, *, date: str, seconds: int, rounds: int) -> str:
+    """All there is to say about a run: no names of hosts, no paths."""
+    return (
+        json.dumps(
+            {
+                "date": date,
+                "machine": machine.facts(),
+                "load": {"connections": CONNECTIONS, "seconds": seconds, "rounds": rounds},
+                "figures": [
+                    {
+                        "row": row,
+                        "what": one.what,
+                        "goal": {"at most" if one.goal.most else "at least": one.goal.bound},
+                        "figure": float(shown(one.value)),
+                        "unit": one.unit,
+                        "met": one.met,
+                    }
+                    for row, found in figures.items()
+                    for one in found
+                ],
+                "requests per second": {
+                    name: {"median": round(rates.of(name)), "rounds": [round(one) for one in told]}
+                    for name, told in rates.rounds.items()
+                },
+            },
+            indent=2,
+            ensure_ascii=False,
+        )
+        + "\n"
+    )
+
+
+def shown(value: float) -> str:
+    """Three figures that count, or all of a large number's."""
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _met(one: Figure) -> str:
+    return "met" if one.met else "NOT MET"
+
+
+def _aligned(rows: Sequence[tuple[str, ...]]) -> str:
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    return "\n".join(_line(row, widths) for row in rows)
+
+
+def _line(row: Iterable[str], widths: Iterable[int]) -> str:
+    cells = [
+        cell.rjust(width) if number else cell.ljust(width)
+        for number, (cell, width) in enumerate(zip(row, widths, strict=True))
+    ]
+    return "  ".join(cells).rstrip()
