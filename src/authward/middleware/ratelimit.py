@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Sequence
-from typing import TYPE_CHECKING, NamedTuple, get_args
+from typing import NamedTuple, get_args
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -16,10 +16,7 @@ from authward.errors import ConfigurationError, Forbidden, RateLimited, Refusal,
 from authward.middleware.answers import refuse
 from authward.middleware.policies import Policy, Rule
 from authward.middleware.reports import Reports
-from authward.ports import Clock
-
-if TYPE_CHECKING:
-    from authward.ports import RateLimiter
+from authward.ports import Clock, RateLimiter
 
 _STYLES = get_args(HeaderStyle)
 _BEGINNINGS = frozenset(

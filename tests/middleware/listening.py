@@ -1,0 +1,48 @@
+"""An app on a real socket, in the test's own event loop, behind nothing that reads its headers."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+
+from starlette.types import ASGIApp
+from uvicorn import Config, Server
+
+
+@asynccontextmanager
+async def listening(app: ASGIApp) -> AsyncIterator[int]:
+    """The port at which uvicorn serves `app`. It must not believe X-Forwarded-For itself, as it
+    does by default when it comes from this machine.
+    """
+    with socket.socket(proto=socket.IPPROTO_TCP) as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(128)
+        config = Config(
+            app, lifespan="off", log_config=None, ws="websockets-sansio", proxy_headers=False
+        )
+        server = Server(config)
+        task = asyncio.create_task(server.serve([listener]))
+        try:
+            while not server.started:
+                assert not task.done(), "the server did not start"
+                await asyncio.sleep(0.001)
+            yield listener.getsockname()[1]
+        finally:
+            server.should_exit = True
+            await task
+
+
+async def request(port: int, *lines: str, method: str = "GET") -> tuple[int, str]:
+    """Status and head of the answer to a request with these lines, on a connection of its own."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    head = [f"{method} / HTTP/1.1", "Host: a.example", *lines, "", ""]
+    writer.write("\r\n".join(head).encode("latin-1"))
+    answer = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
+    writer.close()
+    await writer.wait_closed()
+    return int(answer.split(" ", 2)[1]), answer
+
+
+async def statuses(port: int, heads: Iterable[tuple[str, ...]]) -> list[int]:
+    """The statuses of requests one after the other."""
+    return [(await request(port, *lines))[0] for lines in heads]
