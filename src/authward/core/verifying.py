@@ -95,7 +95,7 @@ class VerifyingRing(JoseRing):
         if not self._by_kid:
             raise ConfigurationError(
                 "keys: there is none, so every token would be refused. "
-                "Take those of the server's /.well-known/jwks.json"
+                "Take the server's public keys, as JWKs"
             )
         self._by_header = {parsed.header: parsed for parsed in self._by_kid.values()}
 
@@ -120,7 +120,7 @@ def _kid(jwk: Any) -> str:
     if not isinstance(kid, str) or not _KID.fullmatch(kid):
         raise ConfigurationError(
             "keys: one has no kid of 8 to 64 characters of A-Z a-z 0-9 _ -. "
-            "Take those of the server's /.well-known/jwks.json"
+            "Take the server's public keys as it names them"
         )
     return kid
 
