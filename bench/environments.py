@@ -22,6 +22,7 @@ def python(name: str) -> Path:
     found = folder / "bin" / "python"
     if (folder / ".ready").exists():
         return found
+    print(f"bench: installing {name}", file=sys.stderr)
     uv = Path(sys.executable).with_name("uv")
     _run(name, [str(uv), "venv", "--quiet", "--clear", "--python", sys.executable, str(folder)])
     install = [str(uv), "pip", "install", "--quiet", "--python", str(found)]
@@ -42,6 +43,7 @@ def express() -> tuple[str, Path]:
     sources = [PEERS / "express" / name for name in _EXPRESS]
     folder = _folder("express", b"".join(source.read_bytes() for source in sources))
     if not (folder / ".ready").exists():
+        print("bench: installing express", file=sys.stderr)
         folder.mkdir(parents=True, exist_ok=True)
         for source in sources:
             shutil.copy(source, folder)
@@ -56,7 +58,6 @@ def _folder(name: str, content: bytes) -> Path:
 
 
 def _run(name: str, command: list[str], cwd: Path | None = None) -> None:
-    print(f"bench: installing {name}", file=sys.stderr)
     environment = {**os.environ, "UV_SYSTEM_CERTS": "1", "UV_PYTHON_DOWNLOADS": "never"}
     environment.pop("VIRTUAL_ENV", None)
     done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True)

@@ -30,6 +30,7 @@ ROWS = (
     "others",
     "tokens",
     "limiter",
+    "limiter_redis",
     "limiter_memory",
 )
 
