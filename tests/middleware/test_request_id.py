@@ -1,8 +1,11 @@
 """An id for every request: in the scope and on the answer, and of others only where trusted."""
 
+import gc
+import os
 import re
 import subprocess
 import sys
+import weakref
 from typing import Any
 
 import httpx2
@@ -144,6 +147,27 @@ def test_processes_that_fork_share_no_ids():
     )
     ids = done.stdout.split()
     assert len(ids) == len(set(ids)) == 6
+
+
+def test_what_is_told_of_forks_keeps_nothing_alive(monkeypatch: pytest.MonkeyPatch):
+    told: list[Any] = []
+    monkeypatch.setattr(
+        os, "register_at_fork", lambda *, after_in_child: told.append(after_in_child), raising=False
+    )
+    kept, gone = RequestId(tells), RequestId(tells)
+    kept._mint()
+    known = weakref.ref(gone._mint)
+    del gone
+    gc.collect()
+    assert known() is None
+    for forked in told:
+        forked()
+    assert kept._mint._ready == []
+
+
+async def test_where_nothing_forks(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delattr(os, "register_at_fork", raising=False)
+    assert (await ask(RequestId(tells))).body
 
 
 def test_on_a_real_socket():
