@@ -63,7 +63,9 @@ export const HELMET = {
   }),
   "embedder require-corp": headers({ crossOriginEmbedderPolicy: true }),
   "embedder credentialless": headers({ crossOriginEmbedderPolicy: { policy: "credentialless" } }),
-  "opener allow popups": headers({ crossOriginOpenerPolicy: { policy: "same-origin-allow-popups" } }),
+  "opener allow popups": headers({
+    crossOriginOpenerPolicy: { policy: "same-origin-allow-popups" },
+  }),
   "opener off": headers({ crossOriginOpenerPolicy: false }),
   "resource cross-origin": headers({ crossOriginResourcePolicy: { policy: "cross-origin" } }),
   "resource same-site": headers({ crossOriginResourcePolicy: { policy: "same-site" } }),

@@ -1,4 +1,4 @@
-/** The Express guide's app: its routes, guards and protections, with its imports and names mended. */
+/** The Express guide's app: its routes, guards and protections; its imports are mended. */
 import bcrypt from "bcryptjs";
 import cookieParser from "cookie-parser";
 import cors from "cors";
@@ -61,7 +61,7 @@ export const authorize = (...roles) => (req, res, next) => {
   });
 };
 
-/** Register, a profile, and the list for admins. `production` decides whether cookies are Secure. */
+/** Register, a profile, the list for admins. `production`: whether cookies are Secure. */
 export function authRoutes(app, production) {
   const users = new Map();
   app.use(express.json());

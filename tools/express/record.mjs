@@ -10,7 +10,7 @@
  * {
  *   recorded: {node: "20", packages: {helmet: "8.3.0", …}},
  *   helmet:    {<case>: {options: <helmet's argument, or null>, exchange: Exchange}},
- *   cors:      {<case>: {options: {…, origin: <"*", an origin, a list, or "function" of the guide>},
+ *   cors:      {<case>: {options: {…, origin: <"*", an origin, a list, or "function": the guide's>},
  *                        exchange: Exchange}},
  *   rateLimit: {<standardHeaders: "true", "draft-6", "draft-7", "draft-8"; or "legacy">: {
  *                 options: {windowMs, limit, message, standardHeaders?, legacyHeaders?},
@@ -101,7 +101,11 @@ async function record(app, cases) {
           headers: headers.map(([one, value]) => [one, masked(value)]),
           ...(body === undefined ? {} : { body }),
         },
-        answer: { status: answer.statusCode, headers: pairs(answer.rawHeaders, text), body: masked(text) },
+        answer: {
+          status: answer.statusCode,
+          headers: pairs(answer.rawHeaders, text),
+          body: masked(text),
+        },
       };
     }
   } finally {
