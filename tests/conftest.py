@@ -2,7 +2,7 @@
 
 import pytest
 
-pytest_plugins = ["tests.needs", "tests.postgres", "tests.fleets", "tests.groups"]
+pytest_plugins = ["tests.needs", "tests.postgres", "tests.redis", "tests.fleets", "tests.groups"]
 
 
 @pytest.fixture(scope="session")

@@ -93,6 +93,6 @@ class Refusals:
         if now >= kept.until:
             del self._kept[key]
             return None
-        if cost < kept.cost or limit != kept.limit:
+        if cost != kept.cost or limit != kept.limit:
             return None
         return Decision(False, limit, kept.remaining, min(kept.until - now, limit.window))
