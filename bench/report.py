@@ -24,11 +24,12 @@ def table(figures: Figures, rates: Rates) -> str:
     if not rates.rounds:
         return text
     served = [
-        (VARIANTS[name].label, f"{rates.of(name):,.0f}")
+        (VARIANTS[name].label, f"{rates.of(name):,.0f}", _microseconds(rates.cost(name)))
         for name in VARIANTS
         if name in rates.rounds
     ]
-    return f"{text}\n\n{_aligned([('server', 'requests/s'), *served])}"
+    heads = ("server", "requests/s", "µs of its core each")
+    return f"{text}\n\n{_aligned([heads, *served])}"
 
 
 def results(figures: Figures, rates: Rates, *, date: str, seconds: int, rounds: int) -> str:
@@ -51,8 +52,12 @@ def results(figures: Figures, rates: Rates, *, date: str, seconds: int, rounds: 
                     for row, found in figures.items()
                     for one in found
                 ],
-                "requests per second": {
-                    name: {"median": round(rates.of(name)), "rounds": [round(one) for one in told]}
+                "servers": {
+                    name: {
+                        "requests per second": round(rates.of(name)),
+                        "rounds": [round(one) for one in told],
+                        "microseconds of processor": [round(one, 1) for one in rates.spent[name]],
+                    }
                     for name, told in rates.rounds.items()
                 },
             },
@@ -66,6 +71,10 @@ def results(figures: Figures, rates: Rates, *, date: str, seconds: int, rounds: 
 def shown(value: float) -> str:
     """Three figures that count, or all of a large number's."""
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _microseconds(cost: float | None) -> str:
+    return "" if cost is None else f"{cost:.1f}"
 
 
 def _met(one: Figure) -> str:

@@ -11,6 +11,8 @@ encode = msgspec.json.Encoder().encode
 
 
 async def profile(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] != "http":
+        raise RuntimeError("HTTP only")
     me = auth.principal(scope, roles=("user",))
     body = encode({"id": me.id, "email": me.email, "role": me.role})
     headers = [
