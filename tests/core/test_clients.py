@@ -285,6 +285,9 @@ def test_what_is_remembered_is_bounded_and_stays_right():
         assert (address in allowed) == (n >> 8 in range(16, 32))
     assert len(rule._seen) <= 4096
     assert len(allowed._seen) <= 4096
+    for n in range(10):
+        rule.key_of(PROXY, xff(f"{n}" * 10_000))
+    assert max(map(len, rule._seen)) <= 64
     assert rule.key_of(PROXY, xff("203.0.113.9")) == "203.0.113.9"
 
 
