@@ -35,7 +35,7 @@ SETTINGS = {
     "SECRET": "Zk3v9Qw1xT7rB5nY2mC8pL4sD6fG0hJ1aE3uO9iK7tR=",
     "PUBLIC_URL": f"https://{HOST}",
     "ORIGINS": ORIGIN,
-    "RATE_LIMIT": "10000/1s",
+    "RATE_LIMIT": "100/1s",
     "ACCESS_TTL": "1h",
     # A server that waits for its turn is stopped, and reads its feed again when it goes on.
     "FEED_MAX_LAG": "10m",

@@ -19,7 +19,7 @@ api = FastAPI()
 auth.handle_errors(api)
 api.state.limiter = Limiter(
     key_func=get_remote_address,
-    default_limits=["10000 per 1 second"],
+    default_limits=["100 per 1 second"],
     strategy="moving-window",
     headers_enabled=True,
 )

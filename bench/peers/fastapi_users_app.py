@@ -79,7 +79,7 @@ async def lifespan(app: FastAPI):
 api = FastAPI(lifespan=lifespan)
 api.state.limiter = Limiter(
     key_func=get_remote_address,
-    default_limits=["10000 per 1 second"],
+    default_limits=["100 per 1 second"],
     strategy="moving-window",
     headers_enabled=True,
 )

@@ -32,6 +32,7 @@ const authorize = (...roles) => (req, res, next) =>
   roles.includes(req.user.role) ? next() : res.status(403).json({ statusCode: 403 });
 
 function protect(app) {
+  // For all of the load together: here it comes from one address.
   app.use(
     rateLimit({ windowMs: 1000, limit: 10_000, standardHeaders: true, legacyHeaders: false }),
   );
