@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import pytest
 
@@ -50,18 +51,35 @@ def binary() -> Path | None:
     return next((one for one in candidates if one.is_file() and runs(one)), None)
 
 
+def read(answer: BinaryIO) -> Any:
+    """One value of the protocol."""
+    line = answer.readline().rstrip().decode()
+    kind, rest = line[:1], line[1:]
+    if kind == ":":
+        return int(rest)
+    if kind == "$":
+        return answer.read(int(rest) + 2)[:-2].decode()
+    if kind == "*":
+        return [read(answer) for _ in range(int(rest))]
+    return rest
+
+
 class Server:
     """A server of our own at a port that stays, to be stopped and started again."""
 
     def __init__(self) -> None:
         self._binary = require("Redis or Valkey", CURE, found=binary())
-        self._port = free_port()
+        self.port = free_port()
         self._guard: subprocess.Popen | None = None
         self._folder = Path()
 
     @property
     def url(self) -> str:
-        return f"redis://127.0.0.1:{self._port}/0"
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    @property
+    def socket(self) -> Path:
+        return self._folder / "socket"
 
     @property
     def pid(self) -> int:
@@ -70,8 +88,9 @@ class Server:
 
     def start(self) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="authward-test-redis-"))
-        command = [str(self._binary), "--port", str(self._port), "--dir", str(self._folder)]
-        command += ["--pidfile", str(self._folder / "pid"), *OPTIONS]
+        command = [str(self._binary), "--port", str(self.port), "--dir", str(self._folder)]
+        command += ["--pidfile", str(self._folder / "pid"), "--unixsocket", str(self.socket)]
+        command += OPTIONS
         quiet = {name: it for name, it in os.environ.items() if not name.startswith("COVERAGE_")}
         self._guard = subprocess.Popen(
             [sys.executable, keeper.__file__, str(os.getpid()), str(self._folder), "", *command],
@@ -85,18 +104,24 @@ class Server:
         give_up = time.perf_counter() + 30
         while time.perf_counter() < give_up:
             with contextlib.suppress(OSError):
-                if self.ask("PING") == b"+PONG":
+                if self.ask("PING") == "PONG":
                     return
             time.sleep(0.01)
         log = self._folder / "log"
         raise RuntimeError(f"Redis did not start:\n{log.read_text() if log.exists() else ''}")
 
-    def ask(self, *words: str) -> bytes:
-        """The first line a command is answered with."""
-        with socket.create_connection(("127.0.0.1", self._port), timeout=5) as connection:
+    def ask(self, *words: str) -> Any:
+        """What a command is answered with: text, a number, or a list of texts."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
             parts = [f"${len(word.encode())}\r\n{word}\r\n" for word in words]
             connection.sendall("".join((f"*{len(words)}\r\n", *parts)).encode())
-            return connection.makefile("rb").readline().rstrip()
+            with connection.makefile("rb") as answer:
+                return read(answer)
+
+    def info(self, name: str) -> str:
+        """One value of INFO ALL."""
+        lines = (line.partition(":") for line in self.ask("INFO", "ALL").splitlines())
+        return next(value for key, _, value in lines if key == name)
 
     def stop(self) -> None:
         """End it, and wait until it is gone. What it held is lost."""

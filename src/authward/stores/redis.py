@@ -82,11 +82,11 @@ class RedisLimiter:
             pool: Any = BlockingConnectionPool.from_url(
                 url,
                 max_connections=connections,
-                # Each step has its bound, so that what we wait for no longer ends too.
                 timeout=patience,
                 socket_connect_timeout=patience,
                 socket_timeout=patience,
-                # Once more at once, where a server that was started anew cut what lay idle.
+                # Once more, at once, where a server started anew has cut what lay idle. Should the
+                # first have been counted after all, that client is refused sooner, never later.
                 retry=Retry(NoBackoff(), 1, supported_errors=(Broken,)),
                 protocol=2,  # a greeting less, and all that is needed
                 driver_info=None,
@@ -100,7 +100,7 @@ class RedisLimiter:
         self._client: Any = Redis(connection_pool=pool)
         self._pool = pool
         self._patience = patience
-        self._running: set[asyncio.Task[Any]] = set()
+        self._running: set[asyncio.Future[Any]] = set()
 
     async def take(self, key: str, limit: Limit, cost: int = 1) -> Decision:
         check_cost(cost, limit)
@@ -127,7 +127,8 @@ class RedisLimiter:
             return await self._client.execute_command("EVAL", _SCRIPT, *values)
 
     async def _bounded(self, work: Awaitable[T]) -> T:
-        # In a task of its own: one cancelled midway could keep its connection from the pool.
+        # In a task of its own: redis-py, told to stop at a bad moment, goes on, and we would wait.
+        # Each of its steps has its bound, so it ends.
         task = asyncio.ensure_future(work)
         self._running.add(task)
         task.add_done_callback(self._ended)
@@ -139,7 +140,7 @@ class RedisLimiter:
         except TimeoutError as error:
             raise Unavailable("redis: no answer in time", retry_after=1) from error
 
-    def _ended(self, task: asyncio.Task[Any]) -> None:
+    def _ended(self, task: asyncio.Future[Any]) -> None:
         self._running.discard(task)
         if not task.cancelled():
             task.exception()  # nobody else looks at it, if the caller is gone
