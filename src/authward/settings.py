@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -86,6 +87,7 @@ class Settings(BaseSettings):
     env: Literal["development", "production"] = "development"
     debug: bool = False
     database_url: str = "sqlite:///authward.db"
+    redis_url: str | None = None
     secret: SecretStr | None = None
     secret_file: Path | None = None
     public_url: str | None = None
@@ -172,6 +174,20 @@ class Settings(BaseSettings):
             )
         return value
 
+    @field_validator("redis_url")
+    @classmethod
+    def _redis_url(cls, value: str | None) -> str | None:
+        # redis-py takes what it cannot read for localhost and database 0. Nothing of the value is
+        # told: it may hold a password anywhere.
+        if value is not None and not _names_redis(value):
+            raise ConfigurationError(
+                "redis_url: names no server. "
+                "Use redis://user:password@host:6379/0, rediss://host:6379/0 or unix:///path"
+            )
+        if value is not None and find_spec("redis") is None:
+            raise ConfigurationError("redis_url: needs pip install 'authward[redis]'")
+        return value
+
     @model_validator(mode="after")
     def _safe_together(self) -> Self:
         if self.access_ttl > 3600 and not self.dangerously_long_access_tokens:
@@ -237,6 +253,18 @@ class Settings(BaseSettings):
         if not self.database_url.startswith("sqlite:"):
             return None
         return Path(urlsplit(self.database_url).path.removeprefix("/") or "authward.db").absolute()
+
+
+def _names_redis(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        if parts.scheme == "unix":
+            return url.startswith("unix://") and not parts.hostname and len(parts.path) > 1
+        stated = parts.port is None or parts.port > 0
+    except ValueError:
+        return False
+    database = re.fullmatch("/?[0-9]*", parts.path, re.ASCII)
+    return parts.scheme in ("redis", "rediss") and bool(parts.hostname and database) and stated
 
 
 def _refuse_unknown_variables(environment: Mapping[str, str], fields: Mapping[str, object]) -> None:
