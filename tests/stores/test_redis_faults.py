@@ -16,6 +16,7 @@ import pytest
 from authward.core.limits import Limit
 from authward.errors import ConfigurationError, Unavailable
 from authward.services.limits import FallbackLimiter
+from authward.settings import Settings
 from authward.stores import redis
 from authward.stores.redis import RedisLimiter
 from tests.contracts.limiting import let_in
@@ -281,13 +282,29 @@ class TestUrls:
     @pytest.mark.parametrize(
         "url",
         [
-            "redis://localhost",
-            "redis://user:p%40ss@[::1]:6379/3",
-            "rediss://cache.example.com:6380/0",
-            "unix:///run/valkey.sock?db=1",
+            *("", "hunter2", "redis:hunter2", "user:hunter2@host", "http://hunter2@host"),
+            *("redis://", "redis:///0", "redis://host/hunter2", "redis://host/1/2"),
+            *("redis://host:0", "redis://host:99999", "redis://host:hunter2", "redis://[::1"),
+            *("unix://run/valkey.sock", "unix:///", "unix:/run/valkey.sock"),
         ],
     )
-    def test_that_can(self, url: str) -> None:
+    def test_that_a_client_would_read_as_localhost_or_not_at_all_stop_the_start(
+        self, url: str
+    ) -> None:
+        with pytest.raises(ConfigurationError) as refused:
+            Settings(redis_url=url)
+        assert str(refused.value).startswith("redis_url: names no server. Use redis://user:pass")
+        assert "hunter2" not in str(refused.value)
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            *("redis://localhost", "redis://user:p%40ss@[::1]:6379/3", "rediss://:p@host:1/"),
+            *("unix:///run/valkey.sock?db=1", "unix://user@/run/valkey.sock"),
+        ],
+    )
+    def test_that_name_a_server_are_settings(self, url: str) -> None:
+        assert Settings(redis_url=url).redis_url == url
         RedisLimiter(url)
 
     async def test_a_unix_socket(self, redis_server: Server, make: Make) -> None:
@@ -312,6 +329,9 @@ class TestImports:
         with pytest.raises(ConfigurationError) as refused:
             RedisLimiter("redis://localhost")
         assert str(refused.value) == "redis_url: needs pip install 'authward[redis]'"
+        monkeypatch.setattr("authward.settings.find_spec", lambda name: None)
+        with pytest.raises(ConfigurationError, match=r"redis_url: needs pip install 'authward\[re"):
+            Settings(redis_url="redis://localhost")
 
     def test_it_is_loaded_when_it_is_used(self) -> None:
         code = (
