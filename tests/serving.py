@@ -17,6 +17,8 @@ from typing import Any
 
 import httpx2
 
+from tests.unlimited import UNLIMITED
+
 ROOT = Path(__file__).parents[1]
 PASSWORD = "correct horse battery"
 SECRET = "Zk3v9Qw1xT7rB5nY2mC8pL4sD6fG0hJ1aE3uO9iK7tR="
@@ -98,6 +100,7 @@ def environment(database_url: str, **settings: object) -> dict[str, str]:
     paths = f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}".rstrip(os.pathsep)
     return {
         **kept,
+        **UNLIMITED,
         "PYTHONPATH": paths,
         **{f"AUTHWARD_{name.upper()}": str(value) for name, value in own.items()},
     }

@@ -51,7 +51,7 @@ async def test_it_starts_once_however_many_ask() -> None:
     ours = running(notes)
     with pytest.raises(Unavailable):
         _ = ours.services
-    await asyncio.gather(*(ours.ensure() for _ in range(10)))
+    await asyncio.gather(*(ours.start() for _ in range(10)))
     await ours.start()
     assert ours.services is not None
     await ours.stop()
@@ -76,7 +76,7 @@ def test_it_ends_with_its_loop_and_starts_in_the_next() -> None:
     notes: list[str] = []
     ours = running(notes)
     for _ in range(2):
-        asyncio.run(ours.ensure())
+        asyncio.run(ours.start())
     assert notes == ["start", "stop"] * 2
 
 
@@ -84,10 +84,10 @@ def test_what_a_killed_loop_left_is_let_go() -> None:
     notes: list[str] = []
     ours = running(notes)
     loop = asyncio.new_event_loop()
-    loop.run_until_complete(ours.ensure())
+    loop.run_until_complete(ours.start())
     keeper = ours._keeper
     loop.close()
-    asyncio.run(ours.ensure())
+    asyncio.run(ours.start())
     assert notes == ["start", "start", "stop"]
     # Nobody will ever run it again.
     if keeper is not None:
@@ -99,9 +99,9 @@ def test_it_runs_in_one_loop_at_a_time() -> None:
     ours = running([])
     loop = asyncio.new_event_loop()
     try:
-        loop.run_until_complete(ours.ensure())
+        loop.run_until_complete(ours.start())
         with pytest.raises(ConfigurationError, match="another event loop"):
-            asyncio.run(ours.ensure())
+            asyncio.run(ours.start())
         loop.run_until_complete(ours.stop())
     finally:
         loop.close()

@@ -43,4 +43,6 @@ mkdir "$away/tree"
   tar --null -T - -cf -) | tar -xf - -C "$away/tree"
 cd "$away/tree"
 git init --quiet && git add --all
+modules=clients/js/node_modules
+[ ! -d "$root/$modules" ] || ln -s "$root/$modules" "$modules"
 "$python" -m pytest -n "${JOBS:-2}" --dist loadgroup -q -p no:cacheprovider ${ARGS:-}

@@ -5,23 +5,21 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Collection, Mapping
-from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from starlette.routing import Router
-from starlette.types import ASGIApp, Scope
+from starlette.types import ASGIApp
 
 from authward.clock import SystemClock
-from authward.core.clients import client_of
 from authward.core.cookies import CookieNames
 from authward.core.cors import CorsPolicy
-from authward.core.hosts import IN_PROCESS, host_name
+from authward.core.headers import DEFAULT_POLICY, SecurityPolicy
 from authward.core.keys import MasterSecret
 from authward.core.principal import Principal
-from authward.errors import ConfigurationError, Refusal, Unavailable
+from authward.errors import ConfigurationError
+from authward.front import Checked, Front
 from authward.http.admission import Admission, Entrance, named
 from authward.http.endpoint import Site
 from authward.http.routes import routes
@@ -49,18 +47,24 @@ class Authward:
     """Authentication and API security for an ASGI app.
 
     Settings come from `settings`, or from keyword arguments, `AUTHWARD_*` and `authward.toml`, in
-    that order. Raises ConfigurationError, naming the setting and the cure.
+    that order. `headers` are the security headers of every answer. `cors` replaces the list of
+    `origins` with a policy of your own. Raises ConfigurationError, naming the setting and the cure.
     """
 
     def __init__(
-        self, settings: Settings | None = None, *, clock: Clock | None = None, **values: Any
+        self,
+        settings: Settings | None = None,
+        *,
+        headers: SecurityPolicy = DEFAULT_POLICY,
+        cors: CorsPolicy | None = None,
+        clock: Clock | None = None,
+        **values: Any,
     ) -> None:
         self.settings = Settings(**values) if settings is None else settings
         self.clock: Clock = SystemClock() if clock is None else clock
         self._running = Running(self._process)
         self._admission = Admission(lambda: self.services, self.clock)
-        self._own = frozenset({self.settings.public_url} if self.settings.public_url else ())
-        self._trusted = self._own | frozenset(self.settings.origins)
+        self._front = Front(self.settings, self._running, self.clock, headers=headers, cors=cors)
 
     @property
     def services(self) -> Services:
@@ -153,22 +157,12 @@ class Authward:
         """`app` behind the protections and beside our routes, without start-up and shutdown.
         `check` runs once, ahead of the first request.
         """
-        pending = [] if check is None else [check]
-
-        async def before() -> None:
-            if pending:
-                pending[0]()
-                pending.clear()
-            await self._running.ensure()
-
         return Shield(
             Entrance(self._admission, self.routes(), app),
-            cors=CorsPolicy(self.settings.origins),
-            hosts=self._hosts(),
-            own_origins=self._own_origins,
-            clock=self.clock,
-            before=before,
-            refused=self._refused,
+            self._front.protections,
+            self._front if check is None else Checked(self._front, check),
+            self.clock,
+            os.urandom,
         )
 
     def routes(self) -> list[OwnRoute]:
@@ -180,9 +174,11 @@ class Authward:
         """How this server is reached."""
         return Site(
             cookies=CookieNames.of(production=self.settings.production),
-            trusted_origins=lambda scope: self._trusted | self._own_origins(scope),
+            trusted_origins=self._front.trusted_origins,
             csrf_strict=self.settings.csrf == "strict",
             detailed_health=not self.settings.production,
+            report_only=frozenset(self.settings.report_only),
+            reports=self._front.reports,
         )
 
     def _process(self) -> Process:
@@ -192,30 +188,6 @@ class Authward:
         )
         store.database.on_commit = process.committed
         return process
-
-    def _refused(self, scope: Scope, refusal: Refusal) -> None:
-        # Before start-up there is nobody to tell.
-        with suppress(Unavailable):
-            client = client_of(scope.get("client"), scope["headers"])
-            self.services.access.denied(refusal, client)
-
-    def _own_origins(self, scope: Scope) -> frozenset[str]:
-        server = scope.get("server")
-        if self.settings.production or not server or server[1] is None:
-            return self._own
-        # From the socket, never from Host; and in development only loopback Hosts get this far.
-        names = ("localhost", "127.0.0.1", "[::1]")
-        suffix = "" if server[1] == 80 else f":{server[1]}"
-        return self._own | {f"http://{name}{suffix}" for name in names}
-
-    def _hosts(self) -> frozenset[str] | None:
-        named = {host_name(host) or host for host in self.settings.hosts}
-        if self.settings.public_url:
-            named.add(host_name(urlsplit(self.settings.public_url).netloc) or "")
-        if self.settings.production and not named:
-            log.warning("any Host is served: set AUTHWARD_PUBLIC_URL or AUTHWARD_HOSTS")
-            return None
-        return frozenset(named if self.settings.production else named | IN_PROCESS)
 
     def _secret(self) -> str:
         if self.settings.secret is not None:

@@ -33,6 +33,7 @@ from authward.http.openapi import openapi_paths
 from authward.http.responses import refusal_response
 from authward.http.shapes import PREFIX, ref
 from authward.starlette import Installing
+from authward.ui.pages import docs_routes
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 Overrides = Mapping[Callable[..., Any], Callable[..., Any]]
@@ -156,8 +157,7 @@ def prepare(app: FastAPI, auth: Installing) -> None:
     """What `Authward.install` does for FastAPI beside what it does for Starlette."""
     if app.router.route_class is APIRoute:
         app.router.route_class = Route
-    if not auth.settings.serve_docs:
-        _hide_docs(app)
+    _serve_docs(app, auth)
     handlers = app.exception_handlers
 
     async def invalid(request: Request, error: Exception) -> Response:
@@ -189,11 +189,22 @@ def _field(location: Collection[Any]) -> str:
     return ".".join(parts[1:] if len(parts) > 1 and parts[0] in _PLACES else parts)[:200]
 
 
-def _hide_docs(app: FastAPI) -> None:
-    """Take the app's own documentation away, which tells strangers every route it has."""
-    pages = {app.openapi_url, app.docs_url, app.redoc_url, app.swagger_ui_oauth2_redirect_url}
-    shown = [route for route in app.router.routes if getattr(route, "path", None) not in pages]
-    app.router.routes[:] = shown
+def _serve_docs(app: FastAPI, auth: Installing) -> None:
+    """Take the app's own documentation pages away: they load scripts from a CDN, which our policy
+    blanks. Show its document on a page of ours instead; or, where documentation is off, hide that
+    too, as it tells strangers every route there is.
+    """
+    shown = auth.settings.serve_docs
+    gone = {app.docs_url, app.redoc_url, app.swagger_ui_oauth2_redirect_url}
+    if not shown:
+        gone.add(app.openapi_url)
+    kept = [route for route in app.router.routes if getattr(route, "path", None) not in gone]
+    app.router.routes[:] = kept
+    if shown and app.docs_url is not None and app.openapi_url is not None:
+        pages = docs_routes(
+            auth.clock, path=app.docs_url, document=app.openapi_url, title=app.title
+        )
+        app.router.routes.extend(pages)
 
 
 def _describe(app: FastAPI, auth: Installing, *, envelopes: bool) -> None:

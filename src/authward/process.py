@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -22,11 +23,16 @@ from authward.services.audit import Refusals
 from authward.services.feed import Feed
 from authward.services.hashing import HashLane
 from authward.services.keys import load_rings
+from authward.services.limits import FallbackLimiter
 from authward.services.passwords import Passwords
 from authward.services.sessions import Sessions, SessionTimes
+from authward.services.throttling import Throttling
 from authward.services.tokens import Tokens
 from authward.services.users import Users
 from authward.settings import Settings
+
+if TYPE_CHECKING:
+    from authward.stores.redis import RedisLimiter
 
 LONGEST_ACCESS_TTL = 3600.0
 SWEEP_EVERY = 3600.0
@@ -63,6 +69,7 @@ class Process:
             threads=settings.hashing_threads,
             queue=settings.hashing_queue,
         )
+        self._redis = self._shared_limiter()
         self._sweeper: asyncio.Task[None] | None = None
 
     def committed(self, events: Sequence[Event], changes: Sequence[Change]) -> None:
@@ -112,6 +119,13 @@ class Process:
             refusals=self._refusals,
             sessions=sessions,
             store=store,
+            throttling=Throttling(
+                store.limits
+                if self._redis is None
+                else FallbackLimiter(self._redis, clock, most_keys=settings.rate_limit_clients),
+                general=settings.rate_limit,
+                credential=settings.auth_rate_limit,
+            ),
             tokens=tokens,
             users=Users(store.users, self._feed, clock),
         )
@@ -126,7 +140,17 @@ class Process:
             await self._refusals.stop()
         finally:
             self._lane.stop()
+            if self._redis is not None:
+                await self._redis.close()
             await self._store.close()
+
+    def _shared_limiter(self) -> RedisLimiter | None:
+        if self._settings.redis_url is None:
+            return None
+        # Its client library is an extra.
+        from authward.stores.redis import RedisLimiter
+
+        return RedisLimiter(self._settings.redis_url, self._clock)
 
     async def _sweep(self) -> None:
         while True:
@@ -159,12 +183,12 @@ class Running:
             raise Unavailable("not started", retry_after=1)
         return self._services
 
-    async def ensure(self) -> None:
-        """Start, unless that has happened in this event loop. Where no lifespan runs (mounted apps,
-        test transports) each request asks for it.
+    @property
+    def idle(self) -> bool:
+        """Whether `start` is still to come in this event loop. Where no lifespan runs (mounted
+        apps, test transports) each request asks.
         """
-        if self._services is None or self._loop is not asyncio.get_running_loop():
-            await self.start()
+        return self._services is None or self._loop is not asyncio.get_running_loop()
 
     async def start(self) -> None:
         """Make a process and start it. Calling it again does nothing. Raises ConfigurationError."""

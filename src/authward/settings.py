@@ -29,7 +29,9 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from authward.core.clients import ClientRule
 from authward.core.hosts import host_name, is_loopback
+from authward.core.limits import HeaderStyle, Limit
 from authward.core.origins import configured_origin
 from authward.errors import ConfigurationError
 
@@ -37,6 +39,8 @@ PREFIX = "AUTHWARD_"
 TOML = "authward.toml"
 MOUNTS = Path("/proc/mounts")
 MAX_TTL = 3650 * 86400
+MOST_IN_DATABASE = 1000
+"""Of a limit that is counted there, one row a key."""
 _DURATION = re.compile(r"([0-9]{1,12})(ms|s|m|h|d|w)?")
 _UNITS = {None: 1, "ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _NETWORK_FILESYSTEMS = (
@@ -69,7 +73,16 @@ def _split(value: object) -> object:
 
 
 Duration = Annotated[float, BeforeValidator(parse_duration), Field(allow_inf_nan=False)]
+
+
+def parse_limit(value: object) -> object:
+    """`100/15m`, or `off` as None."""
+    return Limit.parse(value) if isinstance(value, str) else value
+
+
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+Rate = Annotated[Limit | None, NoDecode, BeforeValidator(parse_limit)]
+Protection = Literal["cors", "csrf", "rate_limit"]
 
 
 class Settings(BaseSettings):
@@ -93,7 +106,16 @@ class Settings(BaseSettings):
     public_url: str | None = None
     origins: Names = ()
     hosts: Names = ()
+    trusted_proxies: Names = ()
+    proxy_header: str = "X-Forwarded-For"
+    ipv6_prefix: int = Field(default=56, ge=32, le=128)
     csrf: Literal["standard", "strict"] = "standard"
+    rate_limit: Rate = Limit(100, 900)
+    auth_rate_limit: Rate = Limit(5, 900)
+    rate_limit_clients: int = Field(default=100_000, ge=100, le=10_000_000)
+    rate_limit_headers: HeaderStyle = "draft-6"
+    body_limit: int = Field(default=1024 * 1024, ge=1024)
+    report_only: Annotated[tuple[Protection, ...], NoDecode, BeforeValidator(_split)] = ()
     access_ttl: Duration = Field(default=900, ge=1)
     refresh_ttl: Duration = Field(default=7 * 86400, ge=60, le=MAX_TTL)
     refresh_grace: Duration = Field(default=10, ge=0, le=300)
@@ -174,6 +196,13 @@ class Settings(BaseSettings):
             )
         return value
 
+    @property
+    def clients(self) -> ClientRule:
+        """How a client is told from its socket and the proxies before us. Raises
+        ConfigurationError.
+        """
+        return ClientRule(self.trusted_proxies, self.proxy_header, self.ipv6_prefix)
+
     @field_validator("redis_url")
     @classmethod
     def _redis_url(cls, value: str | None) -> str | None:
@@ -205,6 +234,13 @@ class Settings(BaseSettings):
             raise ConfigurationError(
                 "secret: given twice. Set AUTHWARD_SECRET or AUTHWARD_SECRET_FILE, not both"
             )
+        _ = self.clients
+        limit = self.auth_rate_limit
+        if limit is not None and limit.most > MOST_IN_DATABASE and self.redis_url is None:
+            raise ConfigurationError(
+                f"auth_rate_limit: {limit.most} requests are too many for the database to count. "
+                f"Take {MOST_IN_DATABASE} at most, or set redis_url"
+            )
         if self.production:
             self._check_production()
         else:
@@ -213,6 +249,11 @@ class Settings(BaseSettings):
 
     def _check_development(self) -> None:
         """A forgotten ENV never serves the world."""
+        if self.trusted_proxies:
+            raise ConfigurationError(
+                "trusted_proxies: ENV is development, which reads no proxy header. "
+                "Set AUTHWARD_ENV=production, or remove it"
+            )
         stated = [("hosts", host) for host in self.hosts]
         if self.public_url is not None:
             stated.append(("public_url", urlsplit(self.public_url).netloc))

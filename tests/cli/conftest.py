@@ -18,6 +18,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from authward.cli import main
+from tests.unlimited import UNLIMITED
 
 PASSWORD = "correct horse battery"
 
@@ -30,11 +31,12 @@ Serve = Callable[..., "Served"]
 
 def clean_environment() -> dict[str, str]:
     """Ours without settings: those of the developer's shell are none of a test's business."""
-    return {
+    kept = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith("AUTHWARD_") or name.startswith("AUTHWARD_TEST_")
     }
+    return {**kept, **UNLIMITED}
 
 
 @pytest.fixture
@@ -49,20 +51,16 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def logs_as_before() -> Iterator[None]:
     """A server that began in this process takes over its logging: put back what was there."""
-    loggers = [logging.getLogger(name) for name in ("", "authward", "uvicorn")]
-    filtered = [logging.getLogger(name) for name in ("uvicorn.error", "uvicorn.access")]
-    root, levels = loggers[0].handlers, [logger.level for logger in loggers]
-    # uvicorn silences what it was told not to tell, for the rest of the process.
-    heard = [logger.propagate for logger in filtered]
-    for logger in filtered:
-        logger.propagate = True
+    names = ("", "authward", "uvicorn", "uvicorn.error", "uvicorn.access")
+    loggers = [logging.getLogger(name) for name in names]
+    before = [(one.handlers, one.level, one.filters, one.propagate) for one in loggers]
+    for one in loggers[2:]:
+        # uvicorn silences what it was told not to tell, for the rest of the process.
+        one.handlers, one.filters, one.propagate = [], [], True
     yield
-    loggers[0].handlers = root
-    for logger, level in zip(loggers, levels, strict=True):
-        logger.setLevel(level)
-    for logger, propagate in zip(filtered, heard, strict=True):
-        logger.filters = []
-        logger.propagate = propagate
+    for one, (handlers, level, filters, propagate) in zip(loggers, before, strict=True):
+        one.handlers, one.filters, one.propagate = handlers, filters, propagate
+        one.setLevel(level)
 
 
 @pytest.fixture(scope="session")

@@ -72,12 +72,12 @@ def test_every_setting_is_shown_with_its_default(
 ) -> None:
     run("init")
     text = (folder / "authward.toml").read_text()
-    shown = set(re.findall(r"^(?:# )?([a-z_]+) = ", text, re.MULTILINE))
+    shown = set(re.findall(r"^(?:# )?([a-z0-9_]+) = ", text, re.MULTILINE))
     # One of secret and secret_file is enough, and a file is the better one.
     assert shown == set(Settings.model_fields) - {"secret"}
 
-    everything = re.sub(r"^# ([a-z_]+ = )", r"\1", text, flags=re.MULTILINE)
-    examples = {"public_url", "origins"}
+    everything = re.sub(r"^# ([a-z0-9_]+ = )", r"\1", text, flags=re.MULTILINE)
+    examples = {"public_url", "origins", "redis_url"}
     decided_by_env = {"log_format": "console", "docs": True}
     # The example is for production, and this file says development.
     everything = everything.replace(

@@ -10,12 +10,12 @@ from .conftest import Run, said
 
 def test_a_new_database(run: Run, folder: Path) -> None:
     result = run("migrate")
-    assert result.stdout == f"{folder / 'authward.db'} is at schema 0001\n"
+    assert result.stdout == f"{folder / 'authward.db'} is at schema 0002\n"
     assert [file.name for file in folder.iterdir()] == ["authward.db"]
 
 
 def test_again_does_nothing(run: Run, database: Path) -> None:
-    expected = {"database": str(database / "authward.db"), "schema": "0001"}
+    expected = {"database": str(database / "authward.db"), "schema": "0002"}
     for _ in range(2):
         assert said(run("migrate --json")) == expected
 

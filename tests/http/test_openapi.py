@@ -18,6 +18,7 @@ from authward.http.failures import errors_of
 from authward.http.openapi import document, document_bytes, openapi_paths
 from authward.http.routes import ENDPOINTS
 from authward.http.shapes import example
+from authward.middleware.shield import UNLIMITED
 from tests.http.talking import DOCUMENT, PASSWORD, Api, Person, operation, talking
 
 TEXT = json.dumps(DOCUMENT)
@@ -87,6 +88,7 @@ def test_a_route_states_what_it_takes_and_answers(one: Endpoint):
     assert names == re.findall(r"{(\w+)}", one.path)
     assert ("requestBody" in stated) == (one.body is not None)
     expected = {one.status, 400, 405, 500, 503}
+    expected |= {429} if one.path not in UNLIMITED else set()
     expected |= {403} if one.method != "GET" or one.permission else set()
     expected |= {401} if one.who != "anyone" else set()
     expected |= {404} if "{" in one.path else set()
@@ -109,7 +111,12 @@ def test_a_refusal_states_its_codes_in_both_forms_and_its_headers(one: Endpoint)
             assert codes <= set(shared["properties"]["error"]["enum"])
             assert form["examples"].keys() == codes
             assert (status == 422) == ("details" in narrowed.get("required", ()))
-        own = {401: {"WWW-Authenticate"}, 405: {"Allow"}, 503: {"Retry-After"}}.get(status, set())
+        own = {
+            401: {"WWW-Authenticate"},
+            405: {"Allow"},
+            429: {"Retry-After"},
+            503: {"Retry-After"},
+        }.get(status, set())
         assert response["headers"].keys() == {"Cache-Control"} | own
 
 

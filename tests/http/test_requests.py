@@ -8,13 +8,14 @@ from typing import Any
 import httpx2
 import pytest
 from starlette.routing import Router
-from starlette.types import Message, Scope
+from starlette.types import Message, Receive, Scope, Send
 
 from authward.errors import MalformedRequest
 from authward.http.accounts import LoginBody
 from authward.http.endpoint import Answer, Call, Endpoint
 from authward.http.parse import MAX_BODY, read_json
 from authward.http.routes import ENDPOINTS, routes
+from authward.middleware.exchange import EXCHANGE, Exchange
 from tests.http.talking import PAGE, Api, Person, example_body, talking
 
 WITH_BODY = [one for one in ENDPOINTS if one.body is not None]
@@ -41,7 +42,13 @@ async def floor(api: Api, admin: Person) -> AsyncIterator[httpx2.AsyncClient]:
         raise AssertionError("reached")
 
     table = [replace(one, handler=never) for one in ENDPOINTS]
-    app = Router(routes(lambda: api.auth.services, api.auth.site, table))
+    router = Router(routes(lambda: api.auth.services, api.auth.site, table))
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        # What the shield leaves for the floors behind it.
+        scope[EXCHANGE] = Exchange(send, {}, (), frozenset(), None)
+        await router(scope, receive, send)
+
     transport = httpx2.ASGITransport(app)
     async with httpx2.AsyncClient(
         transport=transport, base_url="http://localhost", headers=admin.bearer

@@ -37,6 +37,9 @@ env = "development"
 # "sqlite:///authward.db", or "postgresql://user@host/name".
 # database_url = "sqlite:///authward.db"
 
+# A Redis that counts requests for all processes together.
+# redis_url = "redis://127.0.0.1:6379/0"
+
 # Encrypts the keys in the database. Keep a copy in a safe place: without it every session ends.
 secret_file = "{secret}"
 
@@ -53,6 +56,23 @@ secret_file = "{secret}"
 # token_email = true
 # "strict" asks for the CSRF token even where an allowed Origin proves the request.
 # csrf = "standard"
+
+# --- protections -------------------------------------------------------------------------
+
+# At most so many requests of one client in any such time; "off" is none. The second is for the
+# routes that take a password.
+# rate_limit = "100/15m"
+# auth_rate_limit = "5/15m"
+# rate_limit_clients = 100_000
+# rate_limit_headers = "draft-6"
+# Proxies whose header says who the client is: addresses and networks.
+# trusted_proxies = []
+# proxy_header = "X-Forwarded-For"
+# How many bits of an IPv6 address make a client.
+# ipv6_prefix = 56
+# body_limit = 1_048_576
+# Protections that only log what they would refuse: "cors", "csrf", "rate_limit".
+# report_only = []
 
 # --- passwords ---------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ from authward.core.clients import client_of
 from authward.core.permissions import check_access
 from authward.core.principal import Principal
 from authward.errors import ConfigurationError, InvalidToken, Refusal
-from authward.middleware.shield import REFUSALS
+from authward.middleware.exchange import EXCHANGE
 from authward.middleware.websocket import Socket
 from authward.ports import Clock
 from authward.services import Services
@@ -110,7 +110,7 @@ class Admission:
                 opening.find, client, roles=roles, permissions=permissions
             )
         except Refusal as refusal:
-            scope[REFUSALS].append(refusal)
+            scope[EXCHANGE].refused(refusal)
             raise
         opening.token = opening.find()
         opening.owner = principal.id, principal.session_id
@@ -158,7 +158,6 @@ class Entrance:
         token = None
         if self._admission.stand_in is not None and SUBPROTOCOL not in socket.offered:
             token = self._admission.stand_in()
-        scope[REFUSALS] = []
         scope[_OPENING] = _Opening(socket, token)
         await socket.run(self._app, scope)
 

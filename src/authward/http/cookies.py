@@ -8,10 +8,12 @@ from authward.core.csrf import check_csrf, provenance
 from authward.core.envelope import Header
 from authward.core.tokens import RefreshClaims
 from authward.errors import (
+    CsrfFailed,
     InvalidRefreshToken,
     InvalidToken,
     MalformedRequest,
     MissingToken,
+    OriginNotAllowed,
     Refusal,
 )
 from authward.http.endpoint import Call
@@ -30,6 +32,16 @@ def proven_claims(call: Call, token: str) -> RefreshClaims:
     """
     claims = call.services.tokens.refresh_claims(token, expired_too=True)
     try:
+        _check_provenance(call, claims)
+        _check_same_user(call, claims)
+    except Refusal as refusal:
+        call.services.access.denied(refusal, call.client, subject=claims.sub)
+        raise
+    return claims
+
+
+def _check_provenance(call: Call, claims: RefreshClaims) -> None:
+    try:
         check_csrf(
             provenance(
                 _header(call, b"origin"),
@@ -41,11 +53,10 @@ def proven_claims(call: Call, token: str) -> RefreshClaims:
             call.services.tokens.csrf_secrets,
             strict=call.site.csrf_strict,
         )
-        _check_same_user(call, claims)
-    except Refusal as refusal:
-        call.services.access.denied(refusal, call.client, subject=claims.sub)
-        raise
-    return claims
+    except (CsrfFailed, OriginNotAllowed) as refusal:
+        if "csrf" not in call.site.report_only:
+            raise
+        call.site.reports.note("csrf", refusal, call.scope)
 
 
 def presented_session(call: Call) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Container, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar, cast
 
@@ -14,10 +14,13 @@ from authward.core.audit import Client
 from authward.core.clients import client_of
 from authward.core.cookies import CookieNames
 from authward.core.envelope import JSON, Header, success
+from authward.core.limits import retry_after
 from authward.core.principal import Principal
-from authward.errors import MethodNotAllowed, NotFound, Refusal
+from authward.errors import MethodNotAllowed, NotFound, RateLimited, Refusal
 from authward.http.parse import read_json, read_query
 from authward.middleware.answers import send_answer, send_refusal
+from authward.middleware.exchange import EXCHANGE, Exchange
+from authward.middleware.reports import Reports
 from authward.services import Services
 
 B = TypeVar("B", bound=BaseModel)
@@ -27,12 +30,16 @@ _ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """How this server is reached: its cookies, the origins that may use them, the CSRF mode."""
+    """How this server is reached: its cookies, the origins that may use them, the CSRF mode, and
+    the protections that only report.
+    """
 
     cookies: CookieNames
-    trusted_origins: Callable[[Scope], frozenset[str]]
+    trusted_origins: Callable[[Scope], Container[str]]
     csrf_strict: bool
     detailed_health: bool
+    report_only: frozenset[str]
+    reports: Reports
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +91,8 @@ class Endpoint:
     """One row of the URL table.
 
     `who` says who may call, `permission` what they need beside a token. `errors` are the refusals
-    of its own, beside those of every route of its kind. `sends` names headers of its success.
+    of its own, beside those of every route of its kind. `sends` names headers of its success. A
+    `credential` route takes something that can be guessed, and has the limit of such.
     """
 
     method: str
@@ -99,6 +107,7 @@ class Endpoint:
     status: int = 200
     errors: tuple[type[Refusal], ...] = ()
     sends: tuple[str, ...] = ()
+    credential: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +152,8 @@ class Resource:
 
 async def _run(endpoint: Endpoint, call: Call, receive: Receive) -> Answer:
     scope = call.scope
+    if endpoint.credential:
+        await _limit(endpoint, call)
     if endpoint.who == "user":
         needed = () if endpoint.permission is None else (endpoint.permission,)
         call._principal = call.services.access.admit(
@@ -153,3 +164,19 @@ async def _run(endpoint: Endpoint, call: Call, receive: Receive) -> Answer:
     if endpoint.body is not None:
         call._body = await read_json(scope, receive, endpoint.body)
     return await endpoint.handler(call)
+
+
+async def _limit(endpoint: Endpoint, call: Call) -> None:
+    """Count a request to a credential route. Raises RateLimited."""
+    exchange: Exchange = call.scope[EXCHANGE]
+    decision = await call.services.throttling.take(endpoint.path, exchange.client)
+    if decision is None:
+        return
+    exchange.decision = decision
+    if not decision.allowed:
+        refusal = RateLimited(
+            f"credential limit of {endpoint.path}", retry_after=retry_after(decision)
+        )
+        if "rate_limit" not in call.site.report_only:
+            raise refusal
+        call.site.reports.note("rate_limit", refusal, call.scope)

@@ -11,10 +11,16 @@ from authward.core.cors import SAFE_METHODS
 from authward.errors import Refusal
 from authward.http.endpoint import Endpoint
 from authward.http.shapes import PREFIX, Shape, headers_of, ref
+from authward.middleware.shield import UNLIMITED
 
 Kinds = tuple[type[Refusal], ...]
 
-_EVERYWHERE = (e.MalformedRequest, e.MethodNotAllowed, e.InternalError, e.Unavailable)
+_EVERYWHERE = (
+    e.MalformedRequest,
+    e.MethodNotAllowed,
+    e.InternalError,
+    e.Unavailable,
+)
 _BEARER = (e.MissingToken, e.TokenExpired, e.InvalidToken, e.TokenRevoked)
 _BODY = (e.PayloadTooLarge, e.UnsupportedMediaType, e.ValidationError)
 _DESCRIPTIONS = {
@@ -26,11 +32,17 @@ _DESCRIPTIONS = {
     409: "It does not go with what is there.",
     413: "The body is too large.",
     415: "The body is not declared as JSON.",
+    429: "Too many requests of this client. Try again after `Retry-After`.",
     422: "A value of the body or the query is wrong; `details` says which.",
     500: "A fault of the server.",
     503: "Too busy, or the database is away. Try again after `Retry-After`.",
 }
-_HEADERS = {401: ("WWW-Authenticate",), 405: ("Allow",), 503: ("Retry-After",)}
+_HEADERS = {
+    401: ("WWW-Authenticate",),
+    405: ("Allow",),
+    429: ("Retry-After",),
+    503: ("Retry-After",),
+}
 # Media type, schema, and the name of the member that holds the status.
 _FORMS = (
     ("application/json", "Error", "statusCode"),
@@ -57,6 +69,8 @@ _MEMBERS: dict[str, dict[str, Any]] = {
 def errors_of(one: Endpoint) -> list[type[Refusal]]:
     """Every refusal a route can answer with, by status."""
     found: list[type[Refusal]] = [*_EVERYWHERE, *one.errors]
+    if one.path not in UNLIMITED:
+        found.append(e.RateLimited)
     if one.method not in SAFE_METHODS:
         found.append(e.OriginNotAllowed)
     if one.who == "user":

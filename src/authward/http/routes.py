@@ -27,6 +27,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         status=201,
         errors=(e.UserExists, e.InvalidCredentials, e.Overloaded),
         sends=_COOKIE_SET,
+        credential=True,
     ),
     Endpoint(
         "POST",
@@ -38,6 +39,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         data=accounts.SignedInData,
         errors=(e.InvalidCredentials, e.Overloaded),
         sends=_COOKIE_SET,
+        credential=True,
     ),
     Endpoint(
         "POST",
@@ -105,6 +107,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "Change one's password",
         body=passwords.ChangePasswordBody,
         errors=(e.InvalidCredentials, e.NotFound, e.Overloaded),
+        credential=True,
     ),
     Endpoint(
         "GET",

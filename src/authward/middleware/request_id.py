@@ -13,13 +13,14 @@ from authward.core.request_id import RequestIds, is_header_name, taken_over
 from authward.errors import ConfigurationError
 from authward.ports import Chance
 
-_KEY = "authward.request_id"
+REQUEST_ID = "authward.request_id"
+"""The key of the scope that holds the id of a request."""
 _STARTS = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
 
 
 def request_id(scope: Mapping[str, Any]) -> str:
     """The id of this request; "" where no `RequestId` is around the app."""
-    found: str = scope.get(_KEY, "")
+    found: str = scope.get(REQUEST_ID, "")
     return found
 
 
@@ -47,8 +48,7 @@ class RequestId:
         self._app = app
         self._header = header.lower().encode()
         self._trust_incoming = trust_incoming
-        self._mint = RequestIds(chance)
-        _forget_when_forked(self._mint)
+        self._mint = prepared_ids(chance)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -57,7 +57,7 @@ class RequestId:
         own = self._incoming(scope) if self._trust_incoming else None
         if own is None:
             own = self._mint()
-        scope[_KEY] = own
+        scope[REQUEST_ID] = own
         added = (name, own.encode())
 
         def sending(message: Message) -> Awaitable[None]:
@@ -74,11 +74,14 @@ class RequestId:
         return taken_over(found[0]) if len(found) == 1 else None
 
 
-def _forget_when_forked(ids: RequestIds) -> None:
+def prepared_ids(chance: Chance) -> RequestIds:
+    """Ids that a forked process does not share with its parent."""
+    ids = RequestIds(chance)
     if hasattr(os, "register_at_fork"):
         # Nothing unregisters; so what is registered keeps nothing alive.
         known = weakref.WeakMethod(ids.forget)
         os.register_at_fork(after_in_child=lambda: _forget(known))
+    return ids
 
 
 def _forget(known: weakref.WeakMethod[Any]) -> None:

@@ -4,170 +4,193 @@
 | --- | --- | --- |
 | 1 | Host is one of ours | 400 `malformed_request` |
 | 2 | CORS preflight | answered with 204 |
-| 3 | Origin may make unsafe requests, or open a WebSocket | 403 `origin_not_allowed` |
-| 4 | the app; its exceptions become envelopes | as raised, else 500 `internal_error` |
+| 3 | the client is under its limit | 429 `rate_limited` |
+| 4 | Origin may make unsafe requests, or open a WebSocket | 403 `origin_not_allowed` |
+| 5 | the body is within bounds, as it streams | 413 `payload_too_large`, 400 `malformed_request` |
+| 6 | the app; its exceptions become envelopes | as raised, else 500 `internal_error` |
+
+Every answer carries the security headers, a request id, `Vary: Origin`, and what CORS and the limit
+have to say. Whose routes are authenticated by a cookie, and so need CSRF protection, only routes
+know: ours check it themselves (`http/cookies.py`), an app's by `authward.middleware.CSRF`.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Container, Iterable
+from collections.abc import Collection, Iterable, Mapping
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from authward.core.cors import SAFE_METHODS, VARY, CorsPolicy, Header
+from authward.core.cors import SAFE_METHODS, VARY, Header
 from authward.core.hosts import host_allowed
+from authward.core.limits import Decision, retry_after
 from authward.core.origins import parse_origin
 from authward.core.text import printable
-from authward.errors import InternalError, MalformedRequest, OriginNotAllowed, Refusal
+from authward.errors import InternalError, MalformedRequest, OriginNotAllowed, RateLimited, Refusal
 from authward.middleware.answers import refuse, send_answer, send_refusal
-from authward.ports import Clock
+from authward.middleware.body import bounded
+from authward.middleware.exchange import EXCHANGE, Exchange
+from authward.middleware.headers import issue_nonce
+from authward.middleware.protections import Behind, Protections, Take
+from authward.middleware.request_id import REQUEST_ID, prepared_ids
+from authward.ports import Chance, Clock
 
 log = logging.getLogger("authward")
 
-OwnOrigins = Callable[[Scope], Container[str]]
-Refused = Callable[[Scope, Refusal], None]
-
-REFUSALS = "authward.refusals"
-"""The key of the scope under which an app's guards note what they raise."""
-
-
-class _Answer:
-    """The `send` of one request, which adds headers. While a guard's refusal is under way it holds
-    an error page back: a framework that does not know refusals makes one of them, and then lets
-    them through.
-    """
-
-    __slots__ = ("_added", "_refusals", "_send", "held", "started")
-
-    def __init__(self, send: Send, added: Iterable[Header], refusals: list[Refusal]) -> None:
-        self._send = send
-        self._added = added
-        self._refusals = refusals
-        self.held: list[Message] = []
-        self.started = False
-
-    async def __call__(self, message: Message) -> None:
-        if self.held or (self._refusals and not self.started and message.get("status", 0) >= 500):
-            self.held.append(message)
-            return
-        if message["type"] == "http.response.start":
-            self.started = True
-            message = {**message, "headers": [*message.get("headers", ()), *self._added]}
-        await self._send(message)
-
-    def drop(self) -> list[Message]:
-        """Forget what was held back; hold back no more."""
-        held, self.held = self.held, []
-        self._refusals.clear()
-        return held
-
-    async def release(self) -> None:
-        """Send what was held back after all."""
-        for message in self.drop():
-            await self(message)
+UNLIMITED = frozenset({"/healthz", "/readyz", "/metrics"})
+"""Paths for whoever runs the server, which no limit counts."""
+_HOSTS_KNOWN = 256
+_CONFUSED = {b"host": b"", b"origin": b"null"}
 
 
 class Shield:
-    """Protects `app`. `own_origins` are those this server itself is reached at; `hosts` None lets
-    any well-formed Host in.
-
-    `before` runs ahead of the first request of a process, where no lifespan ran it; `refused` hears
-    of each refusal that reaches us.
-    """
+    """Protects `app` as `protections` say."""
 
     def __init__(
-        self,
-        app: ASGIApp,
-        *,
-        cors: CorsPolicy,
-        hosts: Container[str] | None,
-        own_origins: OwnOrigins,
-        clock: Clock,
-        before: Callable[[], Awaitable[None]],
-        refused: Refused,
+        self, app: ASGIApp, protections: Protections, behind: Behind, clock: Clock, chance: Chance
     ) -> None:
         self._app = app
-        self._cors = cors
-        self._hosts = hosts
-        self._own_origins = own_origins
+        self._on = protections
+        self._behind = behind
         self._clock = clock
-        self._before = before
-        self._refused = refused
+        self._chance = chance
+        self._added = (*protections.headers.headers(https=protections.https), VARY)
+        self._names = protections.headers.names
+        self._noncing = protections.headers.uses_nonce
+        self._hosts_seen: set[bytes] = set()
+        self._ids = prepared_ids(chance)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
+        kind = scope["type"]
+        if kind == "http":
             await self._http(scope, receive, send)
-        elif scope["type"] == "websocket":
+        elif kind == "websocket":
             await self._websocket(scope, receive, send)
         else:
             await self._app(scope, receive, send)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        origin, hosts = _origin_and_hosts(scope)
-        added: tuple[Header, ...] = (
-            (VARY,) if origin is None else (VARY, *self._cors.actual(origin))
-        )
-        refusals: list[Refusal] = []
-        scope[REFUSALS] = refusals
-        answer = _Answer(send, added, refusals)
+        exchange = self._exchange(scope, send)
+        headers = exchange.headers
         try:
-            self._check_host(hosts)
+            self._check_host(scope, headers)
+            origin = headers.get(b"origin")
             if origin is not None:
-                if scope["method"] == "OPTIONS" and _is_preflight(scope):
-                    return await send_answer(send, 204, (VARY, *self._cors.preflight(origin)), b"")
-                if scope["method"] not in SAFE_METHODS:
-                    self._check_origin(scope, origin)
-            await self._before()
-            await self._app(scope, receive, answer)
-            await answer.release()
-        except Exception as error:
-            refusal = _refusal_behind(error, refusals)
-            if refusal is None:
-                await answer.release()
-            if answer.started:
-                raise
-            if refusal is None:
-                log.exception("%s %s failed", scope["method"], printable(scope["path"], 512))
-                refusal = InternalError()
+                exchange.cors = self._on.cors.actual(origin.decode("latin-1"))
+                if scope["method"] == "OPTIONS" and b"access-control-request-method" in headers:
+                    return await self._preflight(scope, origin, exchange)
+            if self._behind.idle():
+                await self._behind.before()
+            if self._on.take is not None:
+                await self._limit(scope, exchange, self._on.take)
+            if origin is not None and scope["method"] not in SAFE_METHODS:
+                self._check_origin(scope, origin)
+            if announces_body(scope, headers):
+                await bounded(self._app, scope, receive, exchange.send, self._on.body, self._clock)
             else:
-                self._refused(scope, refusal)
-            answer.drop()
-            await send_refusal(scope, answer, refusal, self._clock.now())
+                await self._app(scope, receive, exchange.send)
+            if exchange.held is not None:
+                await exchange.release()
+        except Exception as error:
+            await self._failed(scope, exchange, error)
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        origin, hosts = _origin_and_hosts(scope)
+        exchange = self._exchange(scope, send)
+        headers = exchange.headers
         try:
-            self._check_host(hosts)
+            self._check_host(scope, headers)
             # Browsers send cookies and let any page connect: Origin is all that tells a foreign
             # page (CSWSH).
+            origin = headers.get(b"origin")
             if origin is not None:
                 self._check_origin(scope, origin)
-            await self._before()
+            if self._behind.idle():
+                await self._behind.before()
+            if self._on.take is not None:
+                await self._limit(scope, exchange, self._on.take)
         except Refusal as refusal:
-            self._refused(scope, refusal)
+            self._behind.refused(scope, refusal)
             return await refuse(scope, receive, send, refusal, self._clock.now())
         await self._app(scope, receive, send)
 
-    def _check_host(self, hosts: list[bytes]) -> None:
-        if len(hosts) != 1 or not host_allowed(hosts[0].decode("latin-1"), self._hosts):
-            seen = (
-                printable(hosts[0].decode("latin-1"), 100)
-                if len(hosts) == 1
-                else f"{len(hosts)} Host headers"
-            )
+    def _exchange(self, scope: Scope, send: Send) -> Exchange:
+        raw = scope["headers"]
+        headers = dict(raw)
+        if len(headers) != len(raw):
+            headers = _told_once(raw)
+        added = self._added
+        if self._noncing:
+            nonce = issue_nonce(scope, self._chance)
+            added = (*self._on.headers.with_nonce(nonce, https=self._on.https), VARY)
+        exchange = Exchange(send, headers, added, self._names, self._on.style)
+        peer = scope.get("client")
+        address = self._on.clients.address(peer[0] if peer else None, raw)
+        if peer and address != peer[0]:
+            scope["client"] = (address, 0)
+        exchange.client = self._on.clients.key(address)
+        scope[EXCHANGE] = exchange
+        scope[REQUEST_ID] = exchange.request_id = self._ids()
+        return exchange
+
+    def _check_host(self, scope: Scope, headers: Mapping[bytes, bytes]) -> None:
+        host = headers.get(b"host", b"")
+        if host in self._hosts_seen:
+            return
+        text = host.decode("latin-1")
+        if not host_allowed(text, self._on.hosts):
             raise MalformedRequest(
-                f"host {seen}",
+                f"host {printable(text, 100)}",
                 text="This Host is not served here. In development use localhost; "
                 "otherwise set AUTHWARD_ENV=production and AUTHWARD_PUBLIC_URL or AUTHWARD_HOSTS",
             )
+        if len(self._hosts_seen) < _HOSTS_KNOWN:
+            self._hosts_seen.add(host)
 
-    def _check_origin(self, scope: Scope, origin: str) -> None:
-        if not self._cors.allows(origin) and parse_origin(origin) not in self._own_origins(scope):
-            raise OriginNotAllowed(f"origin {printable(origin, 100)}")
+    async def _preflight(self, scope: Scope, origin: bytes, exchange: Exchange) -> None:
+        exchange.cors = ()
+        allowed = self._on.cors.preflight(origin.decode("latin-1"))
+        await send_answer(exchange.send, 204, allowed, b"")
+
+    async def _limit(self, scope: Scope, exchange: Exchange, take: Take) -> None:
+        if _below_mount(scope) in UNLIMITED:
+            return
+        found = take(exchange.client)
+        decision = found if isinstance(found, Decision) else await found
+        exchange.decision = decision
+        if decision is not None and not decision.allowed:
+            refusal = RateLimited("general limit", retry_after=retry_after(decision))
+            self._refuse("rate_limit", refusal, scope)
+
+    def _check_origin(self, scope: Scope, origin: bytes) -> None:
+        text = origin.decode("latin-1")
+        if self._on.cors.allows(text) or parse_origin(text) in self._behind.own_origins(scope):
+            return
+        self._refuse("cors", OriginNotAllowed(f"origin {printable(text, 100)}"), scope)
+
+    def _refuse(self, protection: str, refusal: Refusal, scope: Scope) -> None:
+        """Raise, unless this protection only reports."""
+        if protection not in self._on.report_only:
+            raise refusal
+        self._on.reports.note(protection, refusal, scope)
+
+    async def _failed(self, scope: Scope, exchange: Exchange, error: Exception) -> None:
+        """Answer what was raised."""
+        refusal = _refusal_behind(error, exchange.refusals or ())
+        if refusal is None:
+            await exchange.release()
+        if exchange.started:
+            raise error
+        if refusal is None:
+            path = printable(scope["path"], 512)
+            log.error("%s %s failed", scope["method"], path, exc_info=error)
+            refusal = InternalError()
+        else:
+            self._behind.refused(scope, refusal)
+        exchange.drop()
+        await send_refusal(scope, exchange.send, refusal, self._clock.now())
 
 
-def _refusal_behind(error: BaseException | None, noted: list[Refusal]) -> Refusal | None:
+def _refusal_behind(error: BaseException | None, noted: Collection[Refusal]) -> Refusal | None:
     """The refusal that was raised, or that a framework wrapped in an exception of its own."""
     if isinstance(error, Refusal):
         return error
@@ -178,17 +201,26 @@ def _refusal_behind(error: BaseException | None, noted: list[Refusal]) -> Refusa
     return None
 
 
-def _origin_and_hosts(scope: Scope) -> tuple[str | None, list[bytes]]:
-    origin: bytes | None = None
-    hosts: list[bytes] = []
-    for name, value in scope["headers"]:
-        if name == b"origin":
-            # Two Origins are no origin at all.
-            origin = value if origin is None else b"null"
-        elif name == b"host":
-            hosts.append(value)
-    return (None if origin is None else origin.decode("latin-1")), hosts
+def _told_once(raw: Iterable[Header]) -> dict[bytes, bytes]:
+    """The headers by name. Of those that decide something two are worth none: two Hosts are
+    malformed, two Origins no origin at all.
+    """
+    headers: dict[bytes, bytes] = {}
+    for name, value in raw:
+        headers[name] = _CONFUSED.get(name, value) if name in headers else value
+    return headers
 
 
-def _is_preflight(scope: Scope) -> bool:
-    return any(name == b"access-control-request-method" for name, _ in scope["headers"])
+def announces_body(scope: Scope, headers: Mapping[bytes, bytes]) -> bool:
+    """Whether a body may follow. Since HTTP/2 one may come unannounced."""
+    return (
+        b"content-length" in headers
+        or b"transfer-encoding" in headers
+        or scope.get("http_version", "1.1")[0] != "1"
+    )
+
+
+def _below_mount(scope: Scope) -> str:
+    root = scope.get("root_path")
+    path: str = scope["path"]
+    return path.removeprefix(root) if root else path

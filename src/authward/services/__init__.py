@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from authward.services.feed import Feed
     from authward.services.passwords import Passwords
     from authward.services.sessions import Sessions
+    from authward.services.throttling import Throttling
     from authward.services.tokens import Tokens
     from authward.services.users import Users
 
@@ -29,5 +30,6 @@ class Services:
     refusals: Refusals
     sessions: Sessions
     store: Store
+    throttling: Throttling
     tokens: Tokens
     users: Users

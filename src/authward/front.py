@@ -1,0 +1,139 @@
+"""The half of a process that stands before its services: settings become the shield's decisions."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from urllib.parse import urlsplit
+
+from starlette.types import Scope
+
+from authward.core.bodies import BodyCaps
+from authward.core.clients import client_of
+from authward.core.cors import EXPOSED_HEADERS, CorsPolicy
+from authward.core.headers import SecurityPolicy
+from authward.core.hosts import IN_PROCESS, host_name
+from authward.core.limits import SlidingWindows
+from authward.errors import Refusal, Unavailable
+from authward.middleware.protections import Protections, Take
+from authward.middleware.reports import Reports
+from authward.ports import Clock
+from authward.process import Running
+from authward.settings import Settings
+
+log = logging.getLogger("authward")
+
+
+class Origins:
+    """The origins whose pages may use the cookie routes: our own, and those that CORS allows."""
+
+    def __init__(self, own: frozenset[str], cors: CorsPolicy) -> None:
+        self._own = own
+        self._cors = cors
+
+    def __contains__(self, origin: object) -> bool:
+        return isinstance(origin, str) and (origin in self._own or self._cors.allows(origin))
+
+
+class Front:
+    """What an Authward shows to the outside; `Behind` of its shields. Raises ConfigurationError."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        running: Running,
+        clock: Clock,
+        *,
+        headers: SecurityPolicy,
+        cors: CorsPolicy | None,
+    ) -> None:
+        self._settings = settings
+        self._running = running
+        self._clock = clock
+        self._own = frozenset({settings.public_url} if settings.public_url else ())
+        self.reports = Reports()
+        self.protections = Protections(
+            cors=cors or CorsPolicy(settings.origins, exposed_headers=_exposed(settings)),
+            headers=headers,
+            https=settings.production and not settings.dangerously_plain_http,
+            hosts=_hosts(settings),
+            clients=settings.clients,
+            body=BodyCaps(most=settings.body_limit),
+            take=self._take(),
+            style=settings.rate_limit_headers,
+            report_only=frozenset(settings.report_only),
+            reports=self.reports,
+        )
+
+    def idle(self) -> bool:
+        return self._running.idle
+
+    async def before(self) -> None:
+        await self._running.start()
+
+    def own_origins(self, scope: Scope) -> frozenset[str]:
+        server = scope.get("server")
+        if self._settings.production or not server or server[1] is None:
+            return self._own
+        # From the socket, never from Host; and in development only loopback Hosts get this far.
+        names = ("localhost", "127.0.0.1", "[::1]")
+        suffix = "" if server[1] == 80 else f":{server[1]}"
+        return self._own | {f"http://{name}{suffix}" for name in names}
+
+    def trusted_origins(self, scope: Scope) -> Origins:
+        """The origins whose pages may use the cookie routes."""
+        return Origins(self.own_origins(scope), self.protections.cors)
+
+    def refused(self, scope: Scope, refusal: Refusal) -> None:
+        # Before start-up there is nobody to tell.
+        with suppress(Unavailable):
+            client = client_of(scope.get("client"), scope["headers"])
+            self._running.services.access.denied(refusal, client)
+
+    def _take(self) -> Take | None:
+        settings = self._settings
+        if settings.rate_limit is None:
+            return None
+        if settings.redis_url is not None:
+            return lambda client: self._running.services.throttling.take_general(client)
+        windows = SlidingWindows(settings.rate_limit, most_keys=settings.rate_limit_clients)
+        take, monotonic = windows.take, self._clock.monotonic
+        return lambda client: take(client, monotonic())
+
+
+class Checked:
+    """A front whose first start is preceded by `check`, which may refuse it."""
+
+    def __init__(self, front: Front, check: Callable[[], None]) -> None:
+        self._front = front
+        self._check = check
+        self._checked = False
+        self.own_origins = front.own_origins
+        self.refused = front.refused
+
+    def idle(self) -> bool:
+        return not self._checked or self._front.idle()
+
+    async def before(self) -> None:
+        if not self._checked:
+            self._check()
+            self._checked = True
+        await self._front.before()
+
+
+def _exposed(settings: Settings) -> tuple[str, ...]:
+    style = settings.rate_limit_headers
+    return (
+        ("RateLimit", "RateLimit-Policy", "Retry-After") if style != "draft-6" else EXPOSED_HEADERS
+    )
+
+
+def _hosts(settings: Settings) -> frozenset[str] | None:
+    named = {host_name(host) or host for host in settings.hosts}
+    if settings.public_url:
+        named.add(host_name(urlsplit(settings.public_url).netloc) or "")
+    if settings.production and not named:
+        log.warning("any Host is served: set AUTHWARD_PUBLIC_URL or AUTHWARD_HOSTS")
+        return None
+    return frozenset(named if settings.production else named | IN_PROCESS)

@@ -1,0 +1,33 @@
+"""Limits that hold over all processes together."""
+
+from __future__ import annotations
+
+from authward.core.limits import Decision, Limit
+from authward.ports import RateLimiter
+
+_GENERAL = "general"
+
+
+class Throttling:
+    """Counts the requests of clients in `limiter`. A limit of None is off."""
+
+    def __init__(
+        self, limiter: RateLimiter, *, general: Limit | None, credential: Limit | None
+    ) -> None:
+        self._limiter = limiter
+        self._general = general
+        self._credential = credential
+
+    async def take(self, route: str, client: str) -> Decision | None:
+        """Count a request to a credential route, each of which has a limit of its own. None if
+        that is off. Raises Unavailable if the count is not to be had.
+        """
+        if self._credential is None:
+            return None
+        return await self._limiter.take(f"{route} {client}", self._credential)
+
+    async def take_general(self, client: str) -> Decision | None:
+        """Count a request to any route, where one limiter is shared by all processes."""
+        if self._general is None:
+            return None
+        return await self._limiter.take(f"{_GENERAL} {client}", self._general)
