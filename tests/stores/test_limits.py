@@ -7,15 +7,16 @@ from typing import Any
 
 import asyncpg
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from authward.core.limits import Limit
-from authward.errors import Unavailable
+from authward.errors import ConfigurationError, Unavailable
+from authward.settings import MOST_IN_DATABASE, Settings
 from authward.stores.limits import MOST
 from authward.stores.sql import SqlStore
 from tests.contracts.fixtures import Stores
 from tests.contracts.limiting import let_in
-from tests.contracts.making import TurnedClock, at_once
+from tests.contracts.making import TurnedClock, add_user, at_once
 from tests.stores.gate import gate_to
 
 FIVE = Limit(5, 900)
@@ -107,12 +108,40 @@ class TestLimits:
             await store.limits.take("login a", Limit(MOST + 1, 60))
         assert await rows(store) == []
 
+    def test_too_large_stop_the_start_unless_redis_counts(self) -> None:
+        assert MOST_IN_DATABASE == MOST
+        with pytest.raises(ConfigurationError) as refused:
+            Settings(auth_rate_limit=f"{MOST + 1}/15m")
+        assert str(refused.value) == (
+            "auth_rate_limit: 1001 requests are too many for the database to count. "
+            "Take 1000 at most, or set redis_url"
+        )
+        Settings(auth_rate_limit=f"{MOST}/15m")
+        Settings(auth_rate_limit=f"{MOST + 1}/15m", redis_url="redis://localhost")
+
     async def test_the_largest(self, store: SqlStore) -> None:
         limit = Limit(MOST, 60)
         assert (await store.limits.take("login a", limit, MOST)).remaining == 0
         assert not (await store.limits.take("login a", limit)).allowed
         [(_, places, _)] = await rows(store)
         assert len(places) == 8 * MOST
+
+
+async def test_a_database_of_before_there_were_limits_gets_their_table(
+    stores: Stores, database_url: str
+) -> None:
+    store = await stores(database_url)
+    await store.open()
+    user = await add_user(store)
+
+    def undo(connection: Connection) -> None:
+        connection.execute(text("DROP TABLE rate_limits"))
+        connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+
+    await store.database.run_sync(undo)
+    await store.open()
+    assert await store.users.by_id(user.id) == user
+    assert await let_in(store.limits, "login a", FIVE, 10) == 5
 
 
 class TestSweeping:
