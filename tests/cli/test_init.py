@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from authward.settings import Settings
+from tests.unlimited import UNLIMITED
 
 from .conftest import Run, said
 
@@ -85,6 +86,8 @@ def test_every_setting_is_shown_with_its_default(
     )
     (folder / "authward.toml").write_text(everything)
     tomllib.loads(everything)
+    for name in UNLIMITED:
+        monkeypatch.delenv(name)
     found = Settings()
     for name, field in Settings.model_fields.items():
         if name not in examples | {"secret_file"}:
