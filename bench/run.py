@@ -8,6 +8,7 @@ with 2 if something is missing or does not work.
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -44,6 +45,8 @@ class Row(Protocol):
 
 def main() -> int:
     options = _options()
+    # Told to end, it ends its servers first.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         rows = {name: cast(Row, import_module(f"bench.rows.{name}")) for name in options.rows}
         rates = _rates(rows, options)
