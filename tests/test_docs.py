@@ -190,6 +190,16 @@ def test_every_dependency_has_its_reason_and_every_reason_its_dependency():
     assert all(len(reason) > 10 for reason in rows.values())
 
 
+def test_a_checkout_has_what_the_extras_bring():
+    """`make serve` serves PostgreSQL and Redis with nothing added."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = [one for group in project["optional-dependencies"].values() for one in group]
+    runtime = (ROOT / "requirements/runtime.txt").read_text(encoding="utf-8")
+    pinned = set(re.findall(r"^([\w.-]+)==", runtime, re.MULTILINE))
+    wanted = {one.partition(">")[0] for one in extras}
+    assert {"asyncpg", "redis"} <= wanted <= pinned
+
+
 # --- the pages themselves ---------------------------------------------------------------------
 
 

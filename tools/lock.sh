@@ -13,7 +13,8 @@ lock() {
     --custom-compile-command tools/lock.sh --output-file "$out" "$@"
 }
 
-lock requirements/runtime.txt pyproject.toml "$@"
+# With both extras: a checkout serves PostgreSQL and Redis too, and nothing need be added to it.
+lock requirements/runtime.txt --extra postgres --extra redis pyproject.toml "$@"
 # The sets share one environment, so the smaller ones bind the larger one.
 lock requirements/setup.txt -c requirements/runtime.txt requirements/setup.in "$@"
 lock requirements/dev.txt -c requirements/runtime.txt -c requirements/setup.txt \

@@ -22,6 +22,8 @@ python="$away/venv/bin/python"
 "$uv" pip install --quiet --python "$python" --require-hashes -r requirements/runtime.txt
 "$uv" pip install --quiet --python "$python" --no-deps "$root/$wheel"
 "$uv" pip check --quiet --python "$python"
+# What the extras bring is there in a checkout; the wheel alone must do without.
+"$uv" pip uninstall --quiet --python "$python" asyncpg redis hiredis
 
 cd "$away"
 "$python" - <<'PY'

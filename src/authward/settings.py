@@ -214,7 +214,7 @@ class Settings(BaseSettings):
                 "Use redis://user:password@host:6379/0, rediss://host:6379/0 or unix:///path"
             )
         if value is not None and find_spec("redis") is None:
-            raise ConfigurationError("redis_url: needs pip install 'authward[redis]'")
+            raise ConfigurationError("redis_url: needs Redis's client: pip install redis hiredis")
         return value
 
     @model_validator(mode="after")

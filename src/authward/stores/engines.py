@@ -85,7 +85,7 @@ def postgresql_engine(url: str, *, size: int, patience: float) -> AsyncEngine:
         import asyncpg
     except ModuleNotFoundError as error:
         raise ConfigurationError(
-            "database_url: PostgreSQL needs asyncpg. Install authward[postgres]"
+            "database_url: PostgreSQL needs asyncpg: pip install asyncpg"
         ) from error
 
     async def connect() -> Any:

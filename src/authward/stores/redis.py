@@ -75,7 +75,9 @@ class RedisLimiter:
             from redis.exceptions import ConnectionError as Broken
             from redis.exceptions import NoScriptError, RedisError
         except ModuleNotFoundError as error:
-            raise ConfigurationError("redis_url: needs pip install 'authward[redis]'") from error
+            raise ConfigurationError(
+                "redis_url: needs Redis's client: pip install redis hiredis"
+            ) from error
         self._clock = SystemClock() if clock is None else clock
         self._unknown_script, self._failed = NoScriptError, RedisError
         try:
