@@ -11,7 +11,9 @@ from authward import Authward
 from authward import process as process_module
 from authward.core.audit import Client, Event
 from authward.errors import ConfigurationError, Unavailable
+from authward.ports import NewUser
 from authward.process import Running, audit_line
+from authward.services.hashing import HashLane
 from authward.testing import TurnableClock
 from tests.cheap import make_hashing_cheap
 from tests.contracts.fixtures import migrated_sqlite, sqlite_database  # noqa: F401
@@ -190,6 +192,27 @@ async def test_old_sessions_are_swept_whatever_happens(
         await auth.shutdown()
     assert "old sessions not swept: database gone" in caplog.text
     assert "RuntimeError: a fault" in caplog.text
+
+
+async def test_hashes_that_came_past_the_feed_are_found(
+    auth: Authward, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of a backup, or written by hand."""
+    found = asyncio.Event()
+
+    def learn(lane: HashLane, schemes: list[str]) -> None:
+        if schemes == ["$2b$04$"]:
+            found.set()
+
+    monkeypatch.setattr(process_module, "SWEEP_EVERY", 0.001)
+    monkeypatch.setattr(HashLane, "learn", learn)
+    await auth.startup()
+    hashed = "$2b$04$" + "a" * 53
+    new = NewUser("a-user-1", "a@example.com", "a@example.com", "A", "user", hashed)
+    await auth.services.store.users.add(new, Event("user.imported", Client("")))
+    async with asyncio.timeout(10):
+        await found.wait()
+    await auth.shutdown()
 
 
 async def test_our_own_changes_count_before_the_log_is_written(

@@ -189,13 +189,16 @@ class KeyStore(Protocol):
         ...
 
 
-ChangeKind = Literal["session.revoked", "user.revoked", "user.superseded", "roles.changed"]
+ChangeKind = Literal[
+    "session.revoked", "user.revoked", "user.superseded", "roles.changed", "scheme.added"
+]
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
     """One row of the feed. `subject` is a session or user id; tokens of a user below `ver` are dead
-    (revoked) or stale (superseded); `keep_session` is exempt. `at` is when it was written.
+    (revoked) or stale (superseded); `keep_session` is exempt. Of a scheme it is the prefix of its
+    hashes, as `UserStore.schemes` tells it. `at` is when it was written.
     """
 
     kind: ChangeKind
@@ -222,6 +225,10 @@ class ChangeFeed(Protocol):
 
     async def roles(self) -> Mapping[str, frozenset[str]]:
         """The permissions of every role, now."""
+        ...
+
+    async def announce(self, changes: Sequence[Change]) -> None:
+        """Write changes that belong to no other transaction. The database sets `at`."""
         ...
 
 

@@ -54,14 +54,6 @@ class Process:
         self._master = master
         self._clock = clock
         self._chance = chance
-        self._feed = Feed(
-            store.changes,
-            clock,
-            interval=settings.feed_interval,
-            max_lag=settings.feed_max_lag,
-            horizon=max(settings.access_ttl, LONGEST_ACCESS_TTL),
-        )
-        self._refusals = Refusals(store.audit, clock)
         self._lane = HashLane(
             HashParameters(),
             chance,
@@ -69,6 +61,15 @@ class Process:
             threads=settings.hashing_threads,
             queue=settings.hashing_queue,
         )
+        self._feed = Feed(
+            store.changes,
+            clock,
+            interval=settings.feed_interval,
+            max_lag=settings.feed_max_lag,
+            horizon=max(settings.access_ttl, LONGEST_ACCESS_TTL),
+            on_scheme=lambda prefix: self._lane.learn([prefix]),
+        )
+        self._refusals = Refusals(store.audit, clock)
         self._redis = self._shared_limiter()
         self._sweeper: asyncio.Task[None] | None = None
 
@@ -157,6 +158,8 @@ class Process:
             await asyncio.sleep(SWEEP_EVERY)
             try:
                 await self._store.sweep()
+                # Hashes that came in past the feed, as with a backup or by hand.
+                self._lane.learn(await self._store.users.schemes())
             except Refusal as away:
                 log.warning("old sessions not swept: %s", away.reason)
             except Exception:
@@ -169,9 +172,14 @@ class Running:
     """
 
     def __init__(self, make: Callable[[], Process]) -> None:
+        self.current: Services | None = None
+        """The services, once started."""
+        self.home: asyncio.AbstractEventLoop | None = None
+        """The loop they run in. Where no lifespan runs (mounted apps, test transports) each request
+        compares it with its own.
+        """
         self._make = make
         self._process: Process | None = None
-        self._services: Services | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._changing = asyncio.Lock()
         self._keeper: asyncio.Task[None] | None = None
@@ -179,44 +187,38 @@ class Running:
     @property
     def services(self) -> Services:
         """Raises Unavailable before `start`."""
-        if self._services is None:
+        if self.current is None:
             raise Unavailable("not started", retry_after=1)
-        return self._services
-
-    @property
-    def idle(self) -> bool:
-        """Whether `start` is still to come in this event loop. Where no lifespan runs (mounted
-        apps, test transports) each request asks.
-        """
-        return self._services is None or self._loop is not asyncio.get_running_loop()
+        return self.current
 
     async def start(self) -> None:
         """Make a process and start it. Calling it again does nothing. Raises ConfigurationError."""
         loop = asyncio.get_running_loop()
         if self._loop is not loop:
-            if self._services is not None and self._loop and not self._loop.is_closed():
+            if self.current is not None and self._loop and not self._loop.is_closed():
                 raise ConfigurationError(
                     "Authward runs in another event loop already. In tests keep to one client: "
                     "with TestClient(app) as client"
                 )
             # What a closed loop left behind cannot be stopped any more.
-            self._loop, self._process, self._services = loop, None, None
+            self._loop, self._process, self.current, self.home = loop, None, None, None
             self._changing = asyncio.Lock()
         async with self._changing:
-            if self._services is None:
+            if self.current is None:
                 process = self._make()
                 try:
-                    self._services = await process.start()
+                    self.current = await process.start()
                 except BaseException:
                     await process.stop()
                     raise
-                self._process = process
+                self._process, self.home = process, loop
                 self._keeper = asyncio.create_task(self._end_with_loop(), name="authward-end")
 
     async def stop(self) -> None:
         """Stop the process. Calling it again does nothing."""
         async with self._changing:
-            process, self._process, self._services = self._process, None, None
+            process, self._process = self._process, None
+            self.current = self.home = None
             keeper, self._keeper = self._keeper, None
             if keeper is not None and keeper is not asyncio.current_task():
                 keeper.cancel()

@@ -150,3 +150,26 @@ def test_a_forged_line_stays_one(run: Run, database: Path) -> None:
     result = run("users import", file, code=1)
     assert "\x1b" not in result.output
     assert not any(line.startswith("Imported") for line in result.output.splitlines())
+
+
+def test_slow_hashes_are_warned_of_and_slower_ones_refused(run: Run, database: Path) -> None:
+    slow, slower = (HASH.replace("$04$", f"${cost}$") for cost in (13, 15))
+    file = write(database, [row(1, password=slow), row(2), row(3, password=slower)])
+    refused = run("users import", file, code=1)
+    assert "row 3, password: is bcrypt of cost 15" in refused.stderr
+    assert "reset-password" in refused.stderr
+    result = run("users import --skip-bad", file)
+    assert "Slow bcrypt hashes: 1 of cost 13. " in result.stderr
+    assert "every failed sign-in, to any account" in result.stderr
+
+
+def test_slow_hashes_are_told_to_programs(run: Run, database: Path) -> None:
+    slow = HASH.replace("$04$", "$13$")
+    file = write(database, [row(1, password=slow), row(2)])
+    assert said(run("users import --json", file))["costlyHashes"] == {"13": 1}
+    assert said(run("users import --json", file))["costlyHashes"] == {}
+
+
+def test_a_wrapped_file_is_told_its_cure(run: Run, database: Path) -> None:
+    result = run("users import", write(database, [{"users": [row(1)]}]), code=1)
+    assert "row 1, row: is no account: the rows are in its 'users'" in result.stderr

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from authward.ports import Store
+from authward.ports import Change, Store
 from tests.contracts.making import (
     HORIZON,
     TurnedClock,
@@ -114,3 +114,15 @@ class TestChangeFeed:
         assert roles["user"] == frozenset()
         assert roles["admin"] >= roles["moderator"] | {"assign:roles", "delete:users"}
         assert set(roles) == {"admin", "moderator", "user"}
+
+    async def test_an_announcement_of_its_own_is_read_by_others(
+        self, store: Store, other: Store
+    ) -> None:
+        prefixes = ["$2a$10$", "$2b$12$"]
+        cursor = (await other.changes.since(0, horizon=HORIZON)).cursor
+        await store.changes.announce([Change("scheme.added", one, 0, None, 0) for one in prefixes])
+        batch = await other.changes.since(cursor, horizon=HORIZON)
+        assert [plain(change) for change in batch.changes] == [
+            ("scheme.added", one, 0, None) for one in prefixes
+        ]
+        assert all(change.at for change in batch.changes)

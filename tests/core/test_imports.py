@@ -209,3 +209,40 @@ def test_a_broken_array(data: bytes) -> None:
 @pytest.mark.parametrize("data", [b"", b" \n ", b"[]"])
 def test_nothing(data: bytes) -> None:
     assert documents(data) == []
+
+
+@pytest.mark.parametrize("cost", [4, 14, 15, 17])
+def test_a_hash_that_would_hold_everybody_up_is_refused_with_a_cure(cost: int) -> None:
+    hashed = HASH.replace("$10$", f"${cost:02}$")
+    if cost <= 14:
+        assert good(row(password=hashed)).password_hash == hashed
+        return
+    ((field, message),) = bad(row(password=hashed))
+    assert field == "password"
+    assert f"cost {cost}" in message
+    assert "authward users reset-password" in message
+    assert hashed not in message
+
+
+def test_a_wrapper_is_named() -> None:
+    ((field, message),) = bad({"total": 1, "users": [row()]})
+    assert field == "row"
+    assert message.endswith("jq .users")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"users": []},
+        {"users": ["ada@example.com"]},
+        {"users": [row()], "groups": [row()]},
+        {"$(rm -rf)": [row()]},
+        {"name": "Ada", "users": row()},
+    ],
+)
+def test_what_is_no_wrapper_lacks_its_fields(other: dict[str, Any]) -> None:
+    assert ("email", "is missing") in bad(other)
+
+
+def test_a_row_may_hold_lists() -> None:
+    assert good(row(devices=[{"id": 1}])).ignored == ("devices",)

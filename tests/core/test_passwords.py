@@ -7,10 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from authward.core.passwords import (
+    ARGON2,
     HashParameters,
+    bcrypt_cost,
+    bcrypt_scheme,
     check_new_password,
     hash_password,
     known_scheme,
+    scheme_of,
     verify_password,
 )
 from authward.errors import ValidationError
@@ -103,6 +107,16 @@ def test_bcrypt_is_verified_and_always_outdated(prefix: str):
     verdict = verify_password(hashed, "correct horse", TODAY)
     assert (verdict.ok, verdict.outdated) == (True, True)
     assert not verify_password(hashed, "correct horsf", TODAY).ok
+
+
+def test_what_a_hash_costs():
+    for prefix in ("$2a$", "$2b$", "$2y$"):
+        assert scheme_of(BCRYPT.replace("$2b$", prefix)) == bcrypt_scheme(4) == "$2b$04$"
+    assert scheme_of(BCRYPT.replace("$04$", "$17$")) == "$2b$17$"
+    assert scheme_of(ARGON) == ARGON2
+    assert (bcrypt_cost(BCRYPT), bcrypt_cost(ARGON), bcrypt_cost("$2b$10$")) == (4, None, None)
+    for hashed in UNREADABLE.values():
+        assert scheme_of(hashed) is None
 
 
 BCRYPT = bcrypt.hashpw(b"password", bcrypt.gensalt(4)).decode()

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import pytest
 
@@ -48,6 +48,9 @@ class Changes:
         self.roles_asked += 1
         return self.granted
 
+    async def announce(self, changes: Sequence[Change]) -> None:
+        raise AssertionError("a reader writes nothing")
+
 
 @pytest.fixture
 def clock() -> Clock:
@@ -61,7 +64,16 @@ def changes() -> Changes:
 
 @pytest.fixture
 def feed(changes: Changes, clock: Clock) -> Feed:
-    return Feed(changes, clock, interval=0.25, max_lag=60, horizon=HOUR)
+    return feed_of(changes, clock)
+
+
+def feed_of(
+    changes: Changes,
+    clock: Clock,
+    interval: float = 0.25,
+    on_scheme: Callable[[str], None] = lambda prefix: None,
+) -> Feed:
+    return Feed(changes, clock, interval=interval, max_lag=60, horizon=HOUR, on_scheme=on_scheme)
 
 
 def revoked(session: str, at: int = 0) -> Change:
@@ -212,10 +224,20 @@ async def test_what_no_token_remembers_is_forgotten(
     assert len(feed.revocations) == 0
 
 
+async def test_a_scheme_that_others_brought_in_is_heard_of(changes: Changes, clock: Clock) -> None:
+    heard: list[str] = []
+    feed = feed_of(changes, clock, on_scheme=heard.append)
+    changes.rows.append(Change("scheme.added", "$2a$10$", 0, None, 0))
+    await feed.poll()
+    await feed.poll()
+    assert heard == ["$2a$10$"]
+    assert len(feed.revocations) == 0
+
+
 async def test_it_follows_until_it_is_stopped(
     changes: Changes, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    feed = Feed(changes, clock, interval=0.001, max_lag=60, horizon=HOUR)
+    feed = feed_of(changes, clock, 0.001)
 
     async def until(times: int) -> None:
         async with asyncio.timeout(10):

@@ -218,6 +218,76 @@ async def test_a_scheme_met_later_raises_it_once(
     assert waits == [pytest.approx(0.2 * FLOOR_MARGIN)]
 
 
+async def test_bcrypt_of_one_cost_is_one_scheme(
+    lane: HashLane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await lane.start(["$2a$04$", "$2b$04$", "$2y$04$", "$2b$05$"])
+    asked: list[str] = []
+
+    def note(hashed: str, password: str, parameters: object) -> Verdict:
+        asked.append(hashed[:7])
+        return Verdict(False)
+
+    monkeypatch.setattr(hashing, "verify_password", note)
+    for hashed in (None, OLD, OLD.replace("$2b$", "$2a$"), OLD.replace("$2b$", "$2y$"), "junk"):
+        asked.clear()
+        await lane.verify(hashed, "wrong")
+        costs = sorted(one.replace("$2a$", "$2b$").replace("$2y$", "$2b$") for one in asked)
+        assert [one for one in costs if one != "junk"] == ["$2b$04$", "$2b$05$", "$argon2"]
+
+
+async def test_what_only_one_account_should_pay_for(
+    lane: HashLane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cost past what an import takes: verified, but nobody else's failures wait for it."""
+
+    def never(password: bytes, salt: bytes) -> bytes:
+        raise AssertionError(salt)
+
+    monkeypatch.setattr(bcrypt, "hashpw", never)
+    await lane.start(["$2b$15$", "$2a$17$"])
+    asked: list[str] = []
+
+    def note(hashed: str, password: str, parameters: object) -> Verdict:
+        asked.append(hashed[:7])
+        return Verdict(False)
+
+    monkeypatch.setattr(hashing, "verify_password", note)
+    await lane.verify(OLD.replace("$04$", "$15$"), "wrong")
+    assert asked == ["$2b$15$", "$argon2"]
+    asked.clear()
+    await lane.verify(None, "wrong")
+    assert asked == ["$argon2"]
+
+
+async def test_a_scheme_is_learned_in_the_background_also_past_a_full_queue(
+    lane: HashLane, gate: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hashing, "LEARN_AGAIN", 0)
+    await lane.start([])
+    working = [asyncio.create_task(lane.verify("$argon2id$", "x")) for _ in range(5)]
+    await asyncio.sleep(0)
+    lane.learn(["$2a$04$", "$2y$04$", "$2b$31$"])
+    learning = set(lane._learning)
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert lane._dummies.keys() == {"$argon2"}
+    gate.set()
+    await asyncio.gather(*working, *learning)
+    assert lane._dummies.keys() == {"$argon2", "$2b$04$"}
+
+
+async def test_a_stopped_lane_learns_nothing(lane: HashLane) -> None:
+    lane.stop()
+    lane.learn(["$2b$04$"])
+    [task] = lane._learning
+    await asyncio.sleep(0)
+    assert not task.done()
+    lane.stop()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
 async def test_a_failure_that_outran_the_floor_raises_it_within_reason(
     lane: HashLane, clock: Clock, waits: list[float]
 ) -> None:

@@ -1,16 +1,21 @@
 """Imports: planned without writing, then one account at a time."""
 
+import asyncio
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 
 from authward.core.audit import Client, Event
 from authward.core.imports import ImportRow, Problem
+from authward.core.passwords import Verdict
 from authward.core.users import User
-from authward.ports import NewUser, UserStore
+from authward.errors import InvalidCredentials
+from authward.ports import Change, ChangeFeed, NewUser, UserStore
+from authward.services.hashing import HashLane
 from authward.services.imports import Imports
+from tests.services.conftest import HERE, Make
 
 ROLES = frozenset({"admin", "user"})
 ROW = ImportRow(1, None, "Ada@x.de", "ada@x.de", "Ada", None, "$2b$hash", ("active",))
@@ -23,12 +28,17 @@ class Accounts:
         self.added: list[NewUser] = []
         self.events: list[Event] = []
         self.arriving: set[str] = set()
+        self.announced: list[Change] = []
 
     async def by_email(self, email_canonical: str) -> object:
         return next((one for one in self.added if one.email_canonical == email_canonical), None)
 
     async def by_id(self, user_id: str) -> object:
         return next((one for one in self.added if one.id == user_id), None)
+
+    async def announce(self, changes: Sequence[Change]) -> None:
+        assert not self.added
+        self.announced += changes
 
     async def add(self, user: NewUser, event: Event) -> User | None:
         if user.email_canonical in self.arriving:
@@ -56,7 +66,8 @@ def accounts() -> Accounts:
 @pytest.fixture
 def imports(accounts: Accounts) -> Imports:
     store: UserStore = accounts  # type: ignore[assignment]
-    return Imports(store, ROLES, lambda size: b"\x01" * size)
+    changes: ChangeFeed = accounts
+    return Imports(store, changes, ROLES, lambda size: b"\x01" * size)
 
 
 def counted() -> tuple[list[None], Callable[[], None]]:
@@ -148,3 +159,60 @@ async def test_roles(
         assert "--default-role" in plan.problems[0].message
     else:
         assert done.roles == {expected: 1}
+
+
+def hashed(cost: int, number: int = 0, prefix: str = "$2b$") -> ImportRow:
+    password_hash = f"{prefix}{cost:02}${'a' * 53}"
+    email = f"u{cost}-{number}@x.de"
+    return dataclasses.replace(ROW, email_canonical=email, password_hash=password_hash)
+
+
+async def test_servers_hear_what_kinds_of_hashes_come_before_they_come(
+    imports: Imports, accounts: Accounts
+) -> None:
+    await brought(imports, ROW)
+    assert accounts.announced == []
+    accounts.added.clear()
+    await brought(imports, hashed(10), hashed(10, 2), hashed(12, 0, "$2a$"))
+    assert [(one.kind, one.subject) for one in accounts.announced] == [
+        ("scheme.added", "$2a$12$"),
+        ("scheme.added", "$2b$10$"),
+    ]
+
+
+async def test_costly_hashes_are_counted(imports: Imports) -> None:
+    plan, _ = await brought(imports, hashed(12), hashed(13), hashed(14), hashed(14, 2), ROW)
+    assert plan.costly == {13: 1, 14: 2}
+
+
+async def test_after_an_import_elsewhere_every_failure_costs_the_same_hashes(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that learned of bcrypt only with the first sign-in to an imported account would
+    answer an unknown one sooner until then.
+    """
+    server, importer = (await make()).services, (await make()).services
+    users, changes = importer.store.users, importer.store.changes
+    imports = Imports(users, changes, ROLES, lambda size: b"\x02" * size)
+    row = dataclasses.replace(hashed(4), email="u@x.de", email_canonical="u@x.de")
+    await brought(imports, row)
+    lane = server.accounts._hasher
+    assert isinstance(lane, HashLane)
+    await server.feed.poll()
+    await asyncio.gather(*lane._learning)
+
+    asked: list[str] = []
+
+    def note(hashed: str, password: str, parameters: object) -> Verdict:
+        asked.append(hashed[:7])
+        return Verdict(False)
+
+    monkeypatch.setattr("authward.services.hashing.verify_password", note)
+    cost = {}
+    # The unknown one first: nothing may be learned from the imported one.
+    for email in ("nobody@x.de", "u@x.de"):
+        asked.clear()
+        with pytest.raises(InvalidCredentials):
+            await server.accounts.login(email, password="wrong", client=HERE, presented=None)
+        cost[email] = sorted(asked)
+    assert cost["nobody@x.de"] == cost["u@x.de"] == ["$2b$04$", "$argon2"]

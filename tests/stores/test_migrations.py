@@ -202,7 +202,7 @@ class TestRefusing:
         self, stores: Stores, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setitem(__import__("sys").modules, "asyncpg", None)
-        with pytest.raises(ConfigurationError, match="pip install asyncpg$"):
+        with pytest.raises(ConfigurationError, match="pip install asyncpg"):
             await stores("postgresql://127.0.0.1/authward")
 
 

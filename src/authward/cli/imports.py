@@ -11,6 +11,8 @@ from authward.cli.common import NOT_SO, database_option, fail, json_option, say_
 from authward.core.text import printable
 
 if TYPE_CHECKING:
+    from collections import Counter
+
     from authward.services import Services
     from authward.services.imports import Imported, ImportPlan
 
@@ -66,7 +68,9 @@ def import_users(
 
         if default_role is not None:
             services.users.require_role(default_role)
-        imports = Imports(services.store.users, services.feed.roles, os.urandom)
+        imports = Imports(
+            services.store.users, services.store.changes, services.feed.roles, os.urandom
+        )
         plan = await imports.plan(
             read_rows(rows, new_ids=new_ids),
             default_role=default_role,
@@ -97,7 +101,17 @@ def _data(plan: ImportPlan, done: Imported | None) -> dict[str, object]:
         ],
         "newIds": done.new_ids if done else {},
         "ignoredFields": dict(plan.ignored),
+        "costlyHashes": {str(cost): number for cost, number in sorted(plan.costly.items())},
     }
+
+
+def _warning(costly: Counter[int]) -> str:
+    many = ", ".join(f"{number} of cost {cost}" for cost, number in sorted(costly.items()))
+    return (
+        f"Slow bcrypt hashes: {many}. Until their owners have signed in and the server has been "
+        "restarted, every failed sign-in, to any account, costs a hash of each cost there is, so "
+        "that its time tells nothing. Cost 12 takes a quarter of a second, each step twice that."
+    )
 
 
 def _say(plan: ImportPlan, done: Imported | None, total: int) -> None:
@@ -121,6 +135,8 @@ def _say(plan: ImportPlan, done: Imported | None, total: int) -> None:
         + (f"; {existing} existed already" if existing else "")
         + (f"; bad and left out: {bad_rows}" if bad_rows else "")
     )
+    if plan.costly:
+        click.echo(_warning(plan.costly), err=True)
     if done.new_ids:
         click.echo(f"{len(done.new_ids)} have new ids; --json tells which", err=True)
     if plan.ignored:

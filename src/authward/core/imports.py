@@ -6,13 +6,14 @@ array, bcrypt hashes in `password`, ids as `_id` or `id`, ObjectIds as `{"$oid":
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
-from authward.core.passwords import known_scheme
+from authward.core.passwords import MAX_SHARED_COST, bcrypt_cost, known_scheme
 from authward.core.users import USER_ID, BadEmail, BadName, canonical_email, check_name
 
 _READ = frozenset({"_id", "id", "email", "password", "passwordHash", "name", "role"})
@@ -93,6 +94,15 @@ def _read_row(number: int, raw: bytes, new_ids: bool) -> ImportRow | list[Proble
         return [Problem(number, "row", "is not JSON. Give one array, or one object on each line")]
     if not isinstance(fields, dict):
         return [Problem(number, "row", "is not a JSON object")]
+    if (wrapper := _wrapped(fields)) is not None:
+        return [
+            Problem(
+                number,
+                "row",
+                f"is no account: the rows are in its '{wrapper}'. Give that array alone, as with: "
+                f"jq .{wrapper}",
+            )
+        ]
     reader = _Reader(number, fields)
     row = ImportRow(
         number,
@@ -104,6 +114,14 @@ def _read_row(number: int, raw: bytes, new_ids: bool) -> ImportRow | list[Proble
         tuple(name for name in fields if name not in _READ),
     )
     return reader.problems or row
+
+
+def _wrapped(fields: Mapping[str, Any]) -> str | None:
+    """The one field that holds rows, where a whole answer of an API was given."""
+    found = [name for name, value in fields.items() if isinstance(value, list) and value]
+    if "email" in fields or len(found) != 1 or not re.fullmatch(r"\w{1,40}", found[0], re.ASCII):
+        return None
+    return found[0] if all(isinstance(one, dict) for one in fields[found[0]]) else None
 
 
 class _Reader:
@@ -157,6 +175,14 @@ class _Reader:
         text = self._text(field)
         if text is not None and not known_scheme(text):
             self._wrong(field, "is not a bcrypt hash ($2a$, $2b$, $2y$) or an argon2id hash")
+        cost = bcrypt_cost(text or "")
+        if cost is not None and cost > MAX_SHARED_COST:
+            self._wrong(
+                field,
+                f"is bcrypt of cost {cost}, which takes seconds a sign-in; {MAX_SHARED_COST} is "
+                "the most. Give the row a hash of a random password, and its owner a new one with: "
+                "authward users reset-password",
+            )
         return text or ""
 
     def _text(self, field: str) -> str | None:

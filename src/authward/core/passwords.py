@@ -21,8 +21,15 @@ from authward.errors import ConfigurationError, Detail, ValidationError
 MAX_LENGTH = 256
 SALT_BYTES = 16
 BCRYPT_MAX_BYTES = 72
+MAX_SHARED_COST = 14
+"""The bcrypt cost, some 1 s, past which a hash is neither imported nor made the cost of everybody's
+failed sign-in. One that is there already is verified all the same, and replaced.
+"""
+COSTLY = 12
+"""The bcrypt cost above which an import warns."""
+ARGON2 = "$argon2"
 # A cost above 17 (some 10 s) in an imported hash would only block the lane; so would gigabytes.
-_BCRYPT = re.compile(r"\$2[aby]\$(?:0[4-9]|1[0-7])\$[./A-Za-z0-9]{53}")
+_BCRYPT = re.compile(r"\$2[aby]\$(0[4-9]|1[0-7])\$[./A-Za-z0-9]{53}")
 _MAX_MEMORY_COST = 1 << 20
 _MAX_TIME_COST = 64
 _MAX_LANES = 16
@@ -112,7 +119,28 @@ def known_scheme(hashed: str) -> bool:
     """Whether `verify_password` can ever accept this hash: argon2id in PHC form, or bcrypt 2a, 2b,
     2y, at a cost a server can bear.
     """
-    return _BCRYPT.fullmatch(hashed) is not None or _argon2id(hashed) is not None
+    return scheme_of(hashed) is not None
+
+
+def bcrypt_cost(hashed: str) -> int | None:
+    """The cost of a bcrypt hash that can match; None for anything else."""
+    found = _BCRYPT.fullmatch(hashed)
+    return None if found is None else int(found[1])
+
+
+def bcrypt_scheme(cost: int) -> str:
+    """The name of all bcrypt hashes of one cost: 2a, 2b and 2y take the same work."""
+    return f"$2b${cost:02}$"
+
+
+def scheme_of(hashed: str) -> str | None:
+    """What verifying this hash costs: `$argon2`, or a `bcrypt_scheme`. None for what no password
+    can match, which costs nothing.
+    """
+    cost = bcrypt_cost(hashed)
+    if cost is not None:
+        return bcrypt_scheme(cost)
+    return None if _argon2id(hashed) is None else ARGON2
 
 
 def _argon2id(hashed: str) -> Parameters | None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from authward.core.permissions import effective
 from authward.core.revocations import Revocations
@@ -23,17 +23,25 @@ class Feed:
     """This process's view of revocations and roles.
 
     `horizon` is the life of the longest access token, `max_lag` how stale the view may grow, both
-    in seconds.
+    in seconds. `on_scheme` hears of kinds of password hashes that others brought in, not just once.
     """
 
     def __init__(
-        self, changes: ChangeFeed, clock: Clock, *, interval: float, max_lag: float, horizon: float
+        self,
+        changes: ChangeFeed,
+        clock: Clock,
+        *,
+        interval: float,
+        max_lag: float,
+        horizon: float,
+        on_scheme: Callable[[str], None],
     ) -> None:
         self.revocations = Revocations()
         self.roles: Mapping[str, frozenset[str]] = {}
         self.roles_version = 0
         self.horizon = horizon
         self._changes = changes
+        self._on_scheme = on_scheme
         self._clock = clock
         self._interval = interval
         self._max_lag = max_lag
@@ -81,6 +89,8 @@ class Feed:
                 self.revocations.revoke_user(change.subject, change.ver, change.keep_session, at)
             elif change.kind == "user.superseded":
                 self.revocations.supersede_user(change.subject, change.ver, at)
+            elif change.kind == "scheme.added":
+                self._on_scheme(change.subject)
 
     def require_fresh(self) -> None:
         """Refuse to answer from a view that was never read or is too old: fail closed. Raises
@@ -90,6 +100,10 @@ class Feed:
             raise Unavailable("feed never read", retry_after=1)
         if self._clock.monotonic() - self._read_at > self._max_lag:
             raise Unavailable("feed too old", retry_after=1)
+
+    def fresh(self, now: float) -> bool:
+        """Whether `require_fresh` would let pass at `now` (monotonic)."""
+        return self._read_at is not None and now - self._read_at <= self._max_lag
 
     @property
     def healthy(self) -> bool:

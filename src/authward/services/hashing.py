@@ -12,11 +12,15 @@ from typing import Protocol, TypeVar
 import bcrypt
 
 from authward.core.passwords import (
+    ARGON2,
+    MAX_SHARED_COST,
     SALT_BYTES,
     HashParameters,
     Verdict,
+    bcrypt_cost,
+    bcrypt_scheme,
     hash_password,
-    known_scheme,
+    scheme_of,
     verify_password,
 )
 from authward.errors import Overloaded
@@ -25,9 +29,8 @@ from authward.ports import Chance, Clock
 T = TypeVar("T")
 FLOOR_MARGIN = 1.5
 FLOOR_RISES = 8
-_PREFIX = len("$2b$10$")
-_ARGON2 = "$argon2"
-_BCRYPT_REST = 53  # salt and digest
+LEARN_AGAIN = 1.0  # seconds, after the queue was full
+_BCRYPT_REST = "." * 53  # salt and digest
 
 
 class Hasher(Protocol):
@@ -57,22 +60,34 @@ class HashLane:
         self._pending = 0
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="authward-hash")
         self._floor = self._cost = 0.0
-        # One hash that matches nothing for each scheme present, by the scheme's prefix.
+        # One hash that matches nothing for each scheme present.
         self._dummies: dict[str, str] = {}
         self._timing = asyncio.Lock()
+        self._learning: set[asyncio.Task[None]] = set()
 
     async def start(self, schemes: Iterable[str]) -> None:
-        """Time today's parameters and each old scheme present (bcrypt prefixes like `$2b$10$`), for
-        the floor of failures.
+        """Time today's parameters and each old scheme present (prefixes of bcrypt hashes, like
+        `$2b$10$`), for the floor of failures.
         """
         began = self._clock.monotonic()
-        self._dummies[_ARGON2] = await self._run(self._hash, self._chance(SALT_BYTES).hex())
+        self._dummies[ARGON2] = await self._run(self._hash, self._chance(SALT_BYTES).hex())
         self._took(began)
-        for scheme in schemes:
-            await self._time(scheme)
+        for prefix in schemes:
+            await self._time(bcrypt_cost(prefix + _BCRYPT_REST))
+
+    def learn(self, schemes: Iterable[str]) -> None:
+        """Time schemes that came while we run, in the background: before anybody fails to sign in
+        to an account that has one.
+        """
+        for prefix in schemes:
+            task = asyncio.create_task(self._learn(prefix), name="authward-learn")
+            self._learning.add(task)
+            task.add_done_callback(self._learning.discard)
 
     def stop(self) -> None:
         """Let running hashes end, drop the waiting ones."""
+        for task in self._learning:
+            task.cancel()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     async def hash(self, password: str) -> str:
@@ -81,11 +96,11 @@ class HashLane:
 
     async def verify(self, hashed: str | None, password: str) -> Verdict:
         """Check a password. A failure costs one hash of each scheme present, whatever the account's
-        own, and whether there is one: in a crowded lane no floor would hide the difference. Raises
-        Overloaded.
+        own, and whether there is one: in a crowded lane no floor would hide the difference. Past
+        `MAX_SHARED_COST` the account pays for its hash alone. Raises Overloaded.
         """
-        if hashed is not None and not hashed.startswith(_ARGON2):
-            await self._time(hashed[:_PREFIX])
+        if hashed is not None:
+            await self._time(bcrypt_cost(hashed))
         return await self._run(self._verify, hashed, password)
 
     async def release_failure(self, began: float) -> None:
@@ -102,25 +117,35 @@ class HashLane:
         if hashed is not None:
             verdict = verify_password(hashed, password, self._parameters)
         if not verdict.ok:
+            own = None if hashed is None else scheme_of(hashed)
             for scheme, dummy in list(self._dummies.items()):
-                if hashed is None or not hashed.startswith(scheme):
+                if scheme != own:
                     verify_password(dummy, password, self._parameters)
         return verdict
 
     def _hash(self, password: str) -> str:
         return hash_password(password, self._chance(SALT_BYTES), self._parameters)
 
-    async def _time(self, scheme: str) -> None:
-        # What no password can match costs nothing to verify: it needs no floor.
-        if scheme in self._dummies or not known_scheme(scheme + "." * _BCRYPT_REST):
+    async def _learn(self, prefix: str) -> None:
+        while True:
+            try:
+                return await self._time(bcrypt_cost(prefix + _BCRYPT_REST))
+            except Overloaded:
+                await asyncio.sleep(LEARN_AGAIN)
+
+    async def _time(self, cost: int | None) -> None:
+        # What no password can match costs nothing to verify, and needs no floor.
+        if cost is None or cost > MAX_SHARED_COST:
+            return
+        scheme = bcrypt_scheme(cost)
+        if scheme in self._dummies:
             return
         async with self._timing:
             if scheme not in self._dummies:
                 began = self._clock.monotonic()
                 nobody = self._chance(SALT_BYTES).hex().encode()
-                made = await self._run(bcrypt.hashpw, nobody, bcrypt.gensalt(int(scheme[4:6])))
-                # Under the prefix asked for: bcrypt itself writes $2b$ alone.
-                self._dummies[scheme] = scheme + made.decode()[_PREFIX:]
+                made = await self._run(bcrypt.hashpw, nobody, bcrypt.gensalt(cost))
+                self._dummies[scheme] = made.decode()
                 self._took(began)
 
     def _took(self, began: float) -> None:

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 
 from authward.core.audit import Client, Event
 from authward.core.imports import ImportRow, Problem
+from authward.core.passwords import COSTLY, bcrypt_cost
 from authward.core.users import USER_ID
-from authward.ports import Chance, NewUser, UserStore
+from authward.ports import Chance, Change, ChangeFeed, NewUser, UserStore
 from authward.services.accounts import DEFAULT_ROLE
 
 
@@ -22,6 +23,18 @@ class ImportPlan:
     existing: list[ImportRow] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     ignored: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def costly(self) -> Counter[int]:
+        """How many of the accounts to add have bcrypt hashes of each cost above `COSTLY`."""
+        costs = Counter(bcrypt_cost(row.password_hash) for row, _ in self.ready)
+        return Counter({cost: n for cost, n in costs.items() if cost is not None and cost > COSTLY})
+
+    @property
+    def schemes(self) -> list[str]:
+        """The prefixes of the bcrypt hashes to add."""
+        hashes = (row.password_hash for row, _ in self.ready)
+        return sorted({one[:7] for one in hashes if bcrypt_cost(one) is not None})
 
 
 @dataclass(slots=True)
@@ -36,8 +49,11 @@ class Imported:
 class Imports:
     """Import of accounts over any store. `roles` are those there are."""
 
-    def __init__(self, store: UserStore, roles: Collection[str], chance: Chance) -> None:
+    def __init__(
+        self, store: UserStore, changes: ChangeFeed, roles: Collection[str], chance: Chance
+    ) -> None:
         self._store = store
+        self._changes = changes
         self._roles = roles
         self._chance = chance
 
@@ -90,6 +106,11 @@ class Imports:
         """Add the accounts of `plan`, each in a transaction of its own: what was interrupted is
         finished by importing again. An account made meanwhile is left alone.
         """
+        # First, so that the servers know what a failure has to cost before one can be tried.
+        if plan.schemes:
+            await self._changes.announce(
+                [Change("scheme.added", prefix, 0, None, 0) for prefix in plan.schemes]
+            )
         done = Imported()
         for row, user in plan.ready:
             event = Event("user.imported", client, subject=user.id)

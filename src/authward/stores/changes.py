@@ -8,7 +8,7 @@ cursor only to the oldest transaction still running.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import BigInteger, Select, bindparam, or_, select
@@ -18,6 +18,7 @@ from authward.ports import Change, ChangeBatch
 from authward.stores.database import Database
 from authward.stores.expressions import FEED_HEAD, NOW
 from authward.stores.schema import changes, role_permissions, roles
+from authward.stores.transactions import Transaction
 
 _CURSOR = bindparam("cursor", type_=BigInteger())
 _FRESH = changes.c.at >= NOW - bindparam("horizon", type_=BigInteger())
@@ -62,3 +63,10 @@ class SqlChanges:
         for row in await self._database.read(_ROLES):
             granted[row.name].update(() if row.permission is None else (row.permission,))
         return {name: frozenset(permissions) for name, permissions in granted.items()}
+
+    async def announce(self, changes: Sequence[Change]) -> None:
+        async def work(tx: Transaction) -> None:
+            for change in changes:
+                await tx.announce(change)
+
+        await self._database.write(work)
