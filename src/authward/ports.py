@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from authward.core.audit import Event
+from authward.core.audit import Client, Event
 from authward.core.keys import Algorithm, Ring, State
 from authward.core.limits import Decision, Limit
 from authward.core.sessions import Session, Verdict
@@ -149,10 +149,12 @@ class SessionStore(Protocol):
         *,
         kid: str,
         grace: int,
+        client: Client,
         event: Callable[[Verdict, Session], Event | None],
     ) -> Refreshed | None:
-        """Rotate by compare-and-set, or judge why not (`core.sessions.judge`). REUSED revokes the
-        session. None if there is no such session. Of fifty at once on one generation, one rotates.
+        """Rotate by compare-and-set, or judge why not (`core.sessions.judge`). A rotation notes
+        where `client` is; REUSED revokes the session; anything else leaves it as it was. None if
+        there is no such session. Of fifty at once on one generation, one rotates.
         """
         ...
 

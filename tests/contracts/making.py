@@ -18,6 +18,8 @@ GRACE = 60_000
 LIFETIME = 3_600_000
 HORIZON = 3_600_000
 
+CLIENT = Client("203.0.113.9", "a browser", "r-1")
+
 _numbers = itertools.count(1)
 
 
@@ -38,7 +40,7 @@ class TurnedClock:
 
 
 def happened(kind: str = "test.happened", **facts: Any) -> Event:
-    return Event(kind, Client("203.0.113.9", "a browser", "r-1"), **facts)
+    return Event(kind, CLIENT, **facts)
 
 
 def silent(verdict: Verdict, session: Session) -> None:
@@ -91,7 +93,7 @@ async def open_session(
 async def verdict(store: Store, session: Session, generation: int, grace: int = GRACE) -> Verdict:
     """What a refresh comes to. ROTATE and REUSED do happen."""
     found = await store.sessions.refresh(
-        session.id, generation, kid="kid-0001", grace=grace, event=silent
+        session.id, generation, kid="kid-0001", grace=grace, client=CLIENT, event=silent
     )
     assert found is not None
     return found.verdict

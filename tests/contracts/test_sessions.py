@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from authward.core.audit import Event
+from authward.core.audit import Client, Event
 from authward.core.sessions import Session, Verdict
 from authward.ports import Refreshed, Store
 from tests.contracts.making import (
+    CLIENT,
     DELETE,
     DISABLE,
     GRACE,
@@ -31,7 +32,9 @@ from tests.contracts.making import (
 async def refresh(
     store: Store, session: Session, generation: int, *, grace: int = GRACE, kid: str = "kid-0001"
 ) -> Refreshed:
-    found = await store.sessions.refresh(session.id, generation, kid=kid, grace=grace, event=silent)
+    found = await store.sessions.refresh(
+        session.id, generation, kid=kid, grace=grace, client=CLIENT, event=silent
+    )
     assert found is not None
     return found
 
@@ -151,9 +154,49 @@ class TestRefreshing:
         assert 0 <= after.last_used_at - after.rotated_at <= 100
         assert 0 <= found.now - after.rotated_at <= 100
         assert found.user == user
-        for same in ("created_at", "expires_at", "auth_time", "epoch", "revoked_at", "ip"):
+        for same in ("created_at", "expires_at", "auth_time", "epoch", "revoked_at"):
             assert getattr(after, same) == getattr(session, same)
         assert await store.sessions.of_user(user.id) == [after]
+
+    async def test_a_rotation_notes_where_it_came_from_and_nothing_else_does(
+        self, store: Store, clock: TurnedClock
+    ) -> None:
+        user = await add_user(store)
+        session = await open_session(store, user)
+        seen: list[tuple[Verdict, str, str]] = []
+
+        def see(verdict: Verdict, held: Session) -> None:
+            seen.append((verdict, held.ip, held.user_agent))
+
+        async def use(generation: int, client: Client) -> None:
+            await store.sessions.refresh(
+                session.id, generation, kid="k", grace=GRACE, client=client, event=see
+            )
+
+        away, further = Client("2001:db8::2", "lynx"), Client("198.51.100.7", "curl")
+        await use(0, away)
+        clock.turn(GRACE)
+        await use(0, away)
+        await use(0, further)
+        await use(1, further)
+        await use(7, further)
+        [held] = await store.sessions.of_user(user.id)
+        assert (held.ip, held.user_agent) == (away.ip, away.user_agent)
+        clock.turn(GRACE)
+        await use(0, further)
+        assert seen == [
+            (Verdict.SAME, session.ip, session.user_agent),
+            *[
+                (verdict, away.ip, away.user_agent)
+                for verdict in (
+                    Verdict.ROTATE,
+                    Verdict.OVERLAP,
+                    Verdict.SAME,
+                    Verdict.AHEAD,
+                    Verdict.REUSED,
+                )
+            ],
+        ]
 
     async def test_current_and_within_the_grace_stays(
         self, store: Store, clock: TurnedClock
@@ -244,7 +287,9 @@ class TestRefreshing:
         def never(verdict: Verdict, session: Session) -> Event:
             raise AssertionError(verdict)
 
-        found = await store.sessions.refresh("nowhere", 0, kid="k", grace=0, event=never)
+        found = await store.sessions.refresh(
+            "nowhere", 0, kid="k", grace=0, client=CLIENT, event=never
+        )
         assert found is None
 
     async def test_it_reads_the_account_as_it_now_is(
@@ -271,7 +316,9 @@ class TestRefreshing:
             return happened(f"refresh.{verdict.name.lower()}", session=after.id)
 
         async def use(generation: int) -> None:
-            await store.sessions.refresh(session.id, generation, kid="k", grace=GRACE, event=tell)
+            await store.sessions.refresh(
+                session.id, generation, kid="k", grace=GRACE, client=CLIENT, event=tell
+            )
 
         await use(0)
         clock.turn(GRACE)
@@ -304,7 +351,9 @@ class TestRefreshing:
             raise LookupError
 
         with pytest.raises(LookupError):
-            await store.sessions.refresh(session.id, 0, kid="k", grace=GRACE, event=refuse)
+            await store.sessions.refresh(
+                session.id, 0, kid="k", grace=GRACE, client=CLIENT, event=refuse
+            )
         [present] = await store.sessions.of_user(session.user_id)
         assert present == session
 
@@ -367,7 +416,9 @@ class TestRefreshRaces:
             session = await open_session(store, user)
             _, revoked = await at_once(
                 [
-                    other.sessions.refresh(session.id, 0, kid="k", grace=0, event=silent),
+                    other.sessions.refresh(
+                        session.id, 0, kid="k", grace=0, client=CLIENT, event=silent
+                    ),
                     store.sessions.revoke(session.id, happened()),
                 ]
             )
@@ -383,7 +434,9 @@ class TestRefreshRaces:
             session = await open_session(store, user)
             found, _ = await at_once(
                 [
-                    other.sessions.refresh(session.id, 0, kid="k", grace=0, event=silent),
+                    other.sessions.refresh(
+                        session.id, 0, kid="k", grace=0, client=CLIENT, event=silent
+                    ),
                     store.users.change(user.id, always(revoke=True), happened()),
                 ]
             )
@@ -405,7 +458,9 @@ class TestRefreshRaces:
             keep = always(revoke=True, keep_session=session.id)
             found, _ = await at_once(
                 [
-                    other.sessions.refresh(session.id, 0, kid="k", grace=0, event=silent),
+                    other.sessions.refresh(
+                        session.id, 0, kid="k", grace=0, client=CLIENT, event=silent
+                    ),
                     store.users.change(user.id, keep, happened()),
                 ]
             )

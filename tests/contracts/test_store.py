@@ -6,6 +6,7 @@ from authward.core.sessions import Verdict
 from authward.ports import Store
 from tests.contracts.fixtures import Stores
 from tests.contracts.making import (
+    CLIENT,
     LIFETIME,
     TurnedClock,
     add_user,
@@ -71,7 +72,9 @@ class TestSweeping:
         clock.turn(60_000 + 1000)
         await store.sweep()
         assert (
-            await store.sessions.refresh(short.id, 0, kid="k", grace=0, event=lambda *_: None)
+            await store.sessions.refresh(
+                short.id, 0, kid="k", grace=0, client=CLIENT, event=lambda *_: None
+            )
             is None
         )
         assert await verdict(store, long, 0) is Verdict.ROTATE

@@ -67,6 +67,40 @@ async def test_a_retry_from_elsewhere_is_told(services: Services, clock: Turnabl
     assert [(row["outcome"], row["ip"]) for row in rows] == [("ok", AWAY.ip)]
 
 
+async def test_a_second_use_of_the_current_one_from_elsewhere_is_told_too(
+    services: Services,
+) -> None:
+    first = await register(services)
+    agent = dataclasses.replace(HERE, user_agent="another browser")
+    for client in (HERE, AWAY, agent):
+        again = await services.sessions.refresh(first.refresh_token, client)
+        assert again.refresh_token == first.refresh_token
+    rows = await told(services, "session.refresh_overlap")
+    assert [(row["outcome"], row["ip"], row["session"]) for row in rows] == [
+        ("ok", AWAY.ip, first.session.id),
+        ("ok", HERE.ip, first.session.id),
+    ]
+
+
+async def test_elsewhere_is_measured_from_where_the_last_rotation_came_from(
+    services: Services, clock: TurnableClock
+) -> None:
+    """Who moved to another network is at home there; a thief who rotated makes the owner stand
+    out.
+    """
+    first = await register(services)
+    clock.turn(GRACE)
+    moved = await services.sessions.refresh(first.refresh_token, AWAY)
+    assert (moved.session.ip, moved.session.user_agent) == (AWAY.ip, AWAY.user_agent)
+    for token in (first.refresh_token, moved.refresh_token):
+        await services.sessions.refresh(token, AWAY)
+    assert await told(services, "session.refresh_overlap") == []
+    for token in (first.refresh_token, moved.refresh_token):
+        await services.sessions.refresh(token, HERE)
+    rows = await told(services, "session.refresh_overlap")
+    assert [row["ip"] for row in rows] == [HERE.ip, HERE.ip]
+
+
 async def test_an_older_one_after_the_grace_ends_the_session(
     services: Services, clock: TurnableClock
 ) -> None:
@@ -126,14 +160,14 @@ async def test_a_session_that_is_gone_altogether(services: Services) -> None:
 
 @pytest.mark.parametrize(
     ("grace", "said", "heard"),
-    [("10s", 1, 1), ("10s", 30, 5), ("1s", 1, None), ("0s", 1, None), ("10s", None, None)],
+    [("10s", 1, 1), ("10s", 30, 5), ("3s", 30, 1), ("1s", 30, 1), ("0s", 1, 1), ("10s", None, 1)],
 )
 async def test_who_is_sent_away_may_come_back_within_the_grace(
     make: Make,
     monkeypatch: pytest.MonkeyPatch,
     grace: str,
     said: int | None,
-    heard: int | None,
+    heard: int,
 ) -> None:
     services = (await make(refresh_grace=grace)).services
     signed_in = await register(services)

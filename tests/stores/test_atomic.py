@@ -21,6 +21,7 @@ from authward.ports import Change, Store
 from authward.stores.sql import SqlStore
 from authward.stores.transactions import Transaction
 from tests.contracts.making import (
+    CLIENT,
     DELETE,
     add_user,
     always,
@@ -70,7 +71,7 @@ class TestWhatIsToldAndWhatIsDone:
 
         async def reuse() -> None:
             tell: Callable[..., Event] = lambda *_: happened()  # noqa: E731
-            await store.sessions.refresh(other.id, 0, kid="k", grace=0, event=tell)
+            await store.sessions.refresh(other.id, 0, kid="k", grace=0, client=CLIENT, event=tell)
 
         works = {
             "change": lambda: store.users.change(user.id, always(revoke=True), happened()),

@@ -16,6 +16,7 @@ from authward.stores.sql import SqlStore
 from authward.stores.transactions import Transaction
 from tests.contracts.fixtures import Stores
 from tests.contracts.making import (
+    CLIENT,
     DELETE,
     DISABLE,
     GRACE,
@@ -115,7 +116,12 @@ class TestARevocationBetweenTheStatementsOfARefresh:
         monkeypatch.setattr(sessions, "_rotated", revoke_first)
         told: list[Verdict] = []
         found = await pg.sessions.refresh(
-            session.id, 0, kid="k", grace=GRACE, event=lambda verdict, _: told.append(verdict)
+            session.id,
+            0,
+            kid="k",
+            grace=GRACE,
+            client=CLIENT,
+            event=lambda verdict, _: told.append(verdict),
         )
         assert found is not None
         # With ROTATE the service would mint a token of version 1, which the revocation spares.
@@ -135,7 +141,9 @@ class TestARevocationBetweenTheStatementsOfARefresh:
             return await rotated(tx, row)
 
         monkeypatch.setattr(sessions, "_rotated", promote_first)
-        found = await pg.sessions.refresh(session.id, 0, kid="k", grace=0, event=silent)
+        found = await pg.sessions.refresh(
+            session.id, 0, kid="k", grace=0, client=CLIENT, event=silent
+        )
         assert found is not None
         assert (found.verdict, [found.user]) == (Verdict.ROTATE, promoted)
 

@@ -21,6 +21,7 @@ from authward.stores.sql import SqlStore
 
 TASKS = 3
 ME = os.getpid()
+CLIENT = Client()
 
 
 class Clock:
@@ -78,7 +79,9 @@ class Worker:
             for generation in range(3):
                 found = await self.timed(
                     "rotate",
-                    sessions.refresh(new.id, generation, kid="k", grace=0, event=not_reused),
+                    sessions.refresh(
+                        new.id, generation, kid="k", grace=0, client=CLIENT, event=not_reused
+                    ),
                 )
                 assert found is not None
                 assert found.session.generation == generation + 1
@@ -97,7 +100,7 @@ class Worker:
                 await self.timed(
                     "shared",
                     self.store.sessions.refresh(
-                        self.session, generation, kid="k", grace=0, event=not_reused
+                        self.session, generation, kid="k", grace=0, client=CLIENT, event=not_reused
                     ),
                 )
             except Lost:

@@ -93,12 +93,13 @@ class Sessions:
                 claims.gen,
                 kid=self._tokens.refresh_kid,
                 grace=int(self._times.grace * 1000),
+                client=client,
                 event=lambda verdict, session: _event(verdict, session, client),
             )
         except Unavailable as away:
             # The commit may have happened: who comes back after the grace is taken for a thief.
-            if away.retry_after is not None:
-                away.retry_after = min(away.retry_after, int(self._times.grace // 2)) or None
+            within = int(self._times.grace // 2)
+            away.retry_after = max(1, min(away.retry_after or 1, within))
             raise
         if done is None:
             raise InvalidRefreshToken("no such session")
@@ -164,10 +165,10 @@ def _event(verdict: Verdict, session: Session, client: Client) -> Event | None:
         return _of(session, client, "session.refreshed", ok=True)
     if verdict is Verdict.REUSED:
         return _of(session, client, "session.reuse_detected", ok=False)
-    # The retry of a lost answer comes from where the first try came from; anything else may be a
-    # thief.
+    # Tabs, and the retry of a lost answer, come from where the rotation came from, which the row
+    # holds; anything else may be a thief.
     elsewhere = (client.ip, client.user_agent) != (session.ip, session.user_agent)
-    if verdict is Verdict.OVERLAP and elsewhere:
+    if verdict in (Verdict.SAME, Verdict.OVERLAP) and elsewhere:
         return _of(session, client, "session.refresh_overlap", ok=True)
     return None
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Row, bindparam, insert, literal, select, update
 
-from authward.core.audit import Event
+from authward.core.audit import Client, Event
 from authward.core.sessions import Session, Verdict, judge
 from authward.ports import Change, NewSession, Refreshed
 from authward.stores.database import Database
@@ -40,6 +40,8 @@ _ROTATE = (
         rotated_at=NOW,
         last_used_at=NOW,
         kid=bindparam("signing_kid"),
+        ip=bindparam("client_ip"),
+        user_agent=bindparam("client_agent"),
     )
     .returning(*sessions.c, NOW.label("database_now"))
 )
@@ -133,9 +135,17 @@ class SqlSessions:
         *,
         kid: str,
         grace: int,
+        client: Client,
         event: Callable[[Verdict, Session], Event | None],
     ) -> Refreshed | None:
-        values = {"wanted": session_id, "presented": generation, "grace": grace, "signing_kid": kid}
+        values = {
+            "wanted": session_id,
+            "presented": generation,
+            "grace": grace,
+            "signing_kid": kid,
+            "client_ip": client.ip,
+            "client_agent": client.user_agent,
+        }
 
         async def work(tx: Transaction) -> Refreshed | None:
             outcome = None
