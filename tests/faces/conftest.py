@@ -10,6 +10,7 @@ import pytest
 
 from authward import Authward
 from authward.testing import TurnableClock
+from tests.faces.serving import PRODUCTION
 
 
 @pytest.fixture(scope="session")
@@ -39,6 +40,18 @@ def make_auth(tmp_path: Path, clock: TurnableClock, template: Path) -> Callable[
     def make(**settings: Any) -> Authward:
         settings.setdefault("database_url", f"sqlite:///{tmp_path}/test.db")
         return Authward(clock=clock, **settings)
+
+    return make
+
+
+@pytest.fixture
+def in_production(make_auth: Callable[..., Authward], tmp_path: Path) -> Callable[..., Authward]:
+    """Makes an Authward with the settings of production; keywords are settings."""
+
+    def make(**settings: Any) -> Authward:
+        # The secret that the database was made with.
+        secret = tmp_path / "test.db.secret"
+        return make_auth(**{"secret_file": secret, **PRODUCTION, **settings})
 
     return make
 
