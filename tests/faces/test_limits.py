@@ -1,0 +1,74 @@
+"""The general limit of the server: exact, told, and not for those who look after it."""
+
+from collections.abc import Callable
+
+from fastapi import FastAPI
+
+from authward import Authward
+from tests.faces.serving import EVIL, PAGE, serving
+
+Make = Callable[..., Authward]
+HEALTH = ("/healthz", "/readyz", "/metrics")
+
+
+async def test_the_hundred_and_first_request(in_production: Make) -> None:
+    auth = in_production(rate_limit="100/15m")
+    async with serving(auth, auth.asgi()) as client:
+        for left in range(99, -1, -1):
+            # What is refused for another reason, or found nowhere, takes a place too.
+            path = ("/api/public-data", "/api/profile", "/nowhere")[left % 3]
+            answer = await client.get(path)
+            assert answer.status_code == (200, 401, 404)[left % 3]
+            assert answer.headers["ratelimit-policy"] == "100;w=900"
+            assert answer.headers["ratelimit-limit"] == "100"
+            assert answer.headers["ratelimit-remaining"] == str(left)
+            assert 890 < int(answer.headers["ratelimit-reset"]) <= 900
+        refused = await client.get("/api/public-data", headers={"origin": PAGE})
+        health = [await client.get(path) for path in HEALTH * 2]
+        preflight = await client.options(
+            "/api/profile", headers={"origin": PAGE, "access-control-request-method": "PUT"}
+        )
+        stranger = await client.get("/api/public-data", headers={"host": "evil.example"})
+    assert refused.status_code == 429
+    told = refused.json()
+    assert told.pop("timestamp").endswith("Z")
+    assert told == {
+        "statusCode": 429,
+        "message": "Too many requests, please try again later",
+        "error": "rate_limited",
+        "path": "/api/public-data",
+    }
+    assert refused.headers["ratelimit-remaining"] == "0"
+    assert refused.headers["retry-after"] == refused.headers["ratelimit-reset"]
+    # A page can see why, and until when.
+    assert refused.headers["access-control-allow-origin"] == PAGE
+    assert "Retry-After" in refused.headers["access-control-expose-headers"]
+    assert [answer.status_code for answer in health] == [200, 200, 404] * 2
+    assert not any("ratelimit-limit" in answer.headers for answer in health)
+    # Neither a browser's own question nor what is for another host is counted.
+    assert preflight.status_code == 204
+    assert stranger.status_code == 400
+
+
+async def test_an_app_behind_it_is_counted_with_our_routes(in_production: Make) -> None:
+    app = FastAPI()
+    app.add_api_route("/things", lambda: "thing")
+    auth = in_production(rate_limit="3/15m", rate_limit_headers="draft-11")
+    auth.install(app)
+    async with serving(auth, app) as client:
+        answers = [
+            await client.get(path) for path in ("/things", "/api/public-data", "/things", "/things")
+        ]
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
+    told = [answer.headers["ratelimit"] for answer in answers]
+    assert told[0].startswith('"default";r=2;t=')
+    assert told[3].startswith('"default";r=0;t=')
+    assert "ratelimit-remaining" not in answers[0].headers
+
+
+async def test_a_refused_origin_takes_a_place(in_production: Make) -> None:
+    """Or a page could make its visitors ask as often as it likes."""
+    auth = in_production(rate_limit="2/15m")
+    async with serving(auth, auth.asgi(), origin=EVIL) as client:
+        answers = [(await client.post("/api/auth/login", json={})).status_code for _ in range(3)]
+    assert answers == [403, 403, 429]
