@@ -1,7 +1,9 @@
 """Control characters in a request forge log lines or drive the reader's terminal.
 
-CVE-2020-7694 (uvicorn), CWE-117, ASVS 16.4.1.
+CVE-2020-7694 (uvicorn), CVE-2021-42574 (direction overrides), CWE-117, ASVS 16.4.1.
 """
+
+import unicodedata
 
 import pytest
 
@@ -20,6 +22,9 @@ HOSTILE = [
     "x\x85FAKE",
     "x\x00",
     "x\ud800",
+    "x\u202egnp.exe",
+    "x\u2066y\u2069",
+    "x\u200b\ufeff",
 ]
 
 
@@ -29,5 +34,6 @@ def test_every_field_of_a_client_stays_on_its_line(text: str):
     for shown in (client.ip, client.user_agent, client.request_id, printable(text)):
         assert shown.startswith("x")
         assert len(shown.splitlines()) == 1
+        assert not any(unicodedata.category(mark) == "Cf" for mark in shown)
         assert not any(mark < " " or "\x7f" <= mark <= "\x9f" for mark in shown)
         shown.encode("utf-8")

@@ -136,7 +136,7 @@ def test_the_hash_may_be_called_password_hash() -> None:
         ({"password": ["x"]}, [("password", "is not text")]),
         ({"role": 1}, [("role", "is not text")]),
         ({"name": {"first": "Ada"}}, [("name", "is not text")]),
-        ({"name": "A\nB"}, [("name", "The name holds control characters.")]),
+        ({"name": "A\nB"}, [("name", "The name holds control or invisible characters.")]),
         ({"name": "A" * 201}, [("name", "The name is longer than 200 characters.")]),
         (
             {"email": None, "password": None, "role": []},

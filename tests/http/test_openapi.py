@@ -141,6 +141,12 @@ def test_every_example_is_what_its_schema_describes():
         check(schema, value)
 
 
+def test_every_parameter_has_an_example():
+    for one in ENDPOINTS:
+        for parameter in operation(one).get("parameters", ()):
+            assert parameter["schema"]["examples"], (one.path, parameter["name"])
+
+
 def test_a_model_without_examples_is_told_at_once():
     shapes = {"AuthwardThing": {"type": "object", "properties": {"name": {"type": "string"}}}}
     with pytest.raises(KeyError):

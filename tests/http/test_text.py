@@ -9,7 +9,7 @@ import pytest
 
 from authward.http.endpoint import Endpoint
 from authward.http.routes import ENDPOINTS
-from tests.http.talking import Api, Person, example_body, operation, talking
+from tests.http.talking import PASSWORD, Api, Person, example_body, operation, talking
 
 BAD = ["\0", "a\0b", "\ud800", "a\udfffb", "\udc00\ud800"]
 IN_QUERY = ["%00", "a%00b", "%ED%A0%80", "a%ED%BF%BFb"]
@@ -75,3 +75,44 @@ async def test_nor_does_a_refusal_stumble_over_them(sqlite_url: str, path: str):
         answer = await api.send("GET", path)
         assert answer.status_code in (404, 405)
         assert answer.json()["error"]
+
+
+UNSEEN = ["\u202e", "\u200b", "\u2066", "\ufeff", "\xad", "\U000e0041", "\u2028", "\n"]
+
+
+async def test_a_name_shows_all_it_holds(sqlite_url: str):
+    """A turn of direction makes one name look like another (CVE-2021-42574)."""
+    async with talking(sqlite_url) as api:
+        admin = await api.person("root@example.com", "admin")
+        other = await api.create("other@example.com")
+        new = {"email": "new@example.com", "password": PASSWORD}
+        routes = [
+            ("POST", "/api/auth/register", new),
+            ("PATCH", "/api/profile", {}),
+            ("PUT", f"/api/users/{other.id}", {}),
+        ]
+        wanted = [(f"Ada{mark}", "control_character") for mark in UNSEEN]
+        wanted += [("\u3000 \xa0", "blank"), (" ", "blank")]
+        for method, path, body in routes:
+            for name, code in wanted:
+                # As escapes: the body itself is plain ASCII.
+                content = json.dumps({**body, "name": name}).encode()
+                headers = {**admin.bearer, "content-type": "application/json"}
+                answer = await api.send(method, path, content=content, headers=headers)
+                assert answer.status_code == 422, (path, ascii(name))
+                details = [(one["field"], one["code"]) for one in answer.json()["details"]]
+                assert details == [("name", code)]
+
+
+@pytest.mark.parametrize("limit", ["1_0", "5.0", "%205", "5%20", "+5", "1e1", "0x5", "٥", "9" * 30])
+async def test_a_number_in_a_query_is_digits(sqlite_url: str, limit: str):
+    async with talking(sqlite_url) as api:
+        admin = await api.person("root@example.com", "admin")
+        answer = await api.send("GET", f"/api/users?limit={limit}", headers=admin.bearer)
+        assert answer.status_code == 422, answer.text
+        assert [(one["field"], one["code"]) for one in answer.json()["details"]] == [
+            ("limit", "int_parsing")
+        ]
+        assert (
+            await api.send("GET", "/api/users?limit=5", headers=admin.bearer)
+        ).status_code == 200

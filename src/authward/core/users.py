@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from authward.core.text import printable
+from authward.core.text import shows_all
 from authward.errors import Forbidden, LastAdmin
 
 USER_ID = re.compile(r"[A-Za-z0-9_-]{8,64}", re.ASCII)
@@ -54,13 +54,17 @@ class BadName(ValueError):
 
 
 def check_name(name: str) -> str:
-    """A name as it may be stored: 1 to 200 characters, none of them a control. Raises BadName."""
+    """A name as it may be stored: 1 to 200 characters, not all of them space, none unseen. Raises
+    BadName.
+    """
     if not name:
         raise BadName("The name is empty.")
     if len(name) > MAX_NAME:
         raise BadName(f"The name is longer than {MAX_NAME} characters.")
-    if printable(name, len(name)) != name:
-        raise BadName("The name holds control characters.")
+    if not shows_all(name):
+        raise BadName("The name holds control or invisible characters.")
+    if name.isspace():
+        raise BadName("The name is blank.")
     return name
 
 

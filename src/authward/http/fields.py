@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
 from authward.core.passwords import MAX_LENGTH
-from authward.core.text import printable, storable
+from authward.core.text import shows_all, storable
 from authward.core.users import MAX_EMAIL, MAX_NAME
 
+_NUMBER = re.compile(r"-?[0-9]{1,15}", re.ASCII)
 NO_NUL = {"pattern": r"^[^\x00]*$"}
-ONE_LINE = {"pattern": r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$"}
+# Python's re knows no \p{Cf}; these are those of the basic plane.
+_UNSEEN = (
+    r"\x00-\x1f\x7f-\x9f\xad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u180e"
+    r"\u200b-\u200f\u2028-\u202e\u2060-\u2064\u2066-\u206f\ufeff\ufff9-\ufffb"
+)
+ONE_LINE = {"pattern": rf"^[^{_UNSEEN}]*[^\s{_UNSEEN}][^{_UNSEEN}]*$"}
 
 
 def _storable(text: str) -> str:
@@ -23,9 +30,20 @@ def _storable(text: str) -> str:
 
 
 def _one_line(text: str) -> str:
-    if printable(text, len(text)) != text:
-        raise PydanticCustomError("control_character", "Must not hold control characters")
+    if not shows_all(text):
+        raise PydanticCustomError(
+            "control_character", "Must not hold control or invisible characters"
+        )
+    if text.isspace():
+        raise PydanticCustomError("blank", "Must not be blank")
     return text
+
+
+def _digits(value: object) -> object:
+    # Of "1_0", "5.0" and " 5" pydantic would make numbers.
+    if isinstance(value, str) and not _NUMBER.fullmatch(value):
+        raise PydanticCustomError("int_parsing", "Must be a whole number")
+    return value
 
 
 class Model(BaseModel):
@@ -37,6 +55,8 @@ class Model(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, frozen=True, hide_input_in_errors=True)
 
 
+# A number in a query: decimal digits and nothing else.
+Number = Annotated[int, BeforeValidator(_digits)]
 Text = Annotated[str, Field(max_length=1000, json_schema_extra=NO_NUL), AfterValidator(_storable)]
 Email = Annotated[
     str,
@@ -81,4 +101,6 @@ Role = Annotated[str, Field(examples=["user"])]
 AccessToken = Annotated[
     str, Field(examples=["eyJhbGciOiJIUzI1NiIsInR5cCI6ImF0K2p3dCJ9.e30.c2lnbmF0dXJl"])
 ]
-CsrfToken = Annotated[str, Field(examples=["mS4vR7k0Qe2XzB9tYw1uLc6nHj3aFd5gKp8iOo0sVxM"])]
+CSRF_TOKEN = "mS4vR7k0Qe2XzB9tYw1uLc6nHj3aFd5gKp8iOo0sVxM"
+CsrfToken = Annotated[str, Field(examples=[CSRF_TOKEN])]
+CURSOR = "MTc5NTQyMDgwMDAwMC5oUjNrcTBXelQxbVhjOXVWYkEyeQ"

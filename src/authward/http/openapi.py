@@ -13,6 +13,7 @@ from authward.core.cookies import CookieNames
 from authward.errors import MissingRefreshToken
 from authward.http.endpoint import Endpoint
 from authward.http.failures import refusal_components, refused
+from authward.http.fields import CSRF_TOKEN
 from authward.http.routes import ENDPOINTS
 from authward.http.shapes import HEADERS, PREFIX, Shape, example, headers_of, ref, shapes_of
 
@@ -148,7 +149,7 @@ def _query_parameters(one: Endpoint, shapes: dict[str, Shape]) -> list[Shape]:
 def _csrf_parameters(one: Endpoint) -> list[Shape]:
     if one.who != "cookie":
         return []
-    shape = {"type": "string"}
+    shape = {"type": "string", "examples": [CSRF_TOKEN]}
     return [{"name": "X-CSRF-Token", "in": "header", "required": False, "schema": shape}]
 
 

@@ -9,13 +9,13 @@ from pydantic import Field, StrictBool
 from authward.core.users import User
 from authward.http.accounts import ProfileData, profile_data
 from authward.http.endpoint import Answer, Call
-from authward.http.fields import Email, Model, Name, Text
+from authward.http.fields import CURSOR, Email, Model, Name, Number, Text
 from authward.services.users import UserEdit
 
 
 class UsersQuery(Model):
-    limit: Annotated[int, Field(ge=1, le=100, examples=[20])] = 20
-    cursor: Annotated[Text, Field(min_length=1, max_length=200)] | None = None
+    limit: Annotated[Number, Field(ge=1, le=100, examples=[20])] = 20
+    cursor: Annotated[Text, Field(min_length=1, max_length=200, examples=[CURSOR])] | None = None
     search: Annotated[Text, Field(min_length=1, max_length=200, examples=["ada"])] | None = None
     role: Annotated[Text, Field(min_length=1, max_length=64, examples=["user"])] | None = None
 
@@ -36,7 +36,7 @@ class ManagedUserData(ProfileData):
 
 class UsersData(Model):
     users: list[ManagedUserData]
-    next_cursor: str | None = Field(examples=["MTc5NTQyMDgwMDAwMC5oUjNrcTBXelQxbVhjOXVWYkEyeQ"])
+    next_cursor: str | None = Field(examples=[CURSOR])
 
 
 def _managed(user: User) -> dict[str, object]:
