@@ -26,6 +26,13 @@ SHORT = [
     "0" * 63,
     "a1" * 31,
     "é" * 15,
+    # Long, but no encoding of bytes.
+    "ünd so wéiter: eine lange, frei erdachte Zeile",
+    "the quick brown fox jumps over the lazy dog, twice",
+    hashlib.sha256(b"").hexdigest()[:-1] + ".",
+    hashlib.sha256(b"").hexdigest() + "0",
+    base64.b64encode(hashlib.sha512(b"").digest()[:36]).decode() + "x",
+    "a=" * 32,
 ]
 GUESSABLE = [
     "a" * 64,
@@ -45,6 +52,13 @@ GUESSABLE = [
     bytes(32).hex(),
     (b"\xff" * 32).hex(),
     "django-insecure-" + "secret-key-" * 4,
+    "thequickbrownfoxjumpsoverthelazydogandrunsaway12",
+    "Thequickbrownfoxjumpsoverthelazydogandrunsaway42",
+    "correct-horse-battery-staple-and-a-long-afternoon0",
+    "THEQUICKBROWNFOXJUMPSOVERTHELAZYDOGANDRUNSAWAY99",
+    base64.b64encode(b"the quick brown fox jumps over the lazy dog").decode(),
+    base64.urlsafe_b64encode("Größe, Straße, Übermut und noch viel mehr".encode()).decode(),
+    b"the quick brown fox jumps over the lazy dog".hex(),
 ]
 
 

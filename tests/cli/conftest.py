@@ -21,6 +21,7 @@ from authward.cli import main
 from tests.unlimited import UNLIMITED
 
 PASSWORD = "correct horse battery"
+SECRET = "Zk3v9Qw1xT7rB5nY2mC8pL4sD6fG0hJ1aE3uO9iK7tR="
 
 # One worker runs all of these, so that there is one such server; and machines may be busy.
 SHARED = [pytest.mark.xdist_group("cli-shared"), pytest.mark.timeout(300)]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import Run, said
+from .conftest import SECRET, Run, said
 
 
 @pytest.mark.parametrize(
@@ -27,9 +27,13 @@ def test_another_database(run: Run, database: Path) -> None:
 
 def test_another_secret_is_said_so(run: Run, database: Path) -> None:
     secret = database / "authward.db.secret"
+    secret.write_text(SECRET)
+    result = run("users list", code=2)
+    assert "secret: does not open key" in result.stderr
+    assert SECRET not in result.output
     secret.write_text("A" * 48)
     result = run("users list", code=2)
-    assert "secret" in result.stderr
+    assert "openssl rand -base64 32" in result.stderr
     assert "AAAA" not in result.output
 
 

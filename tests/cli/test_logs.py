@@ -10,6 +10,8 @@ import pytest
 from authward.logs import configure_logs
 from authward.settings import Settings
 
+from .conftest import SECRET
+
 HOSTILE = "x\r\n12:00:00 [info] forged\x1b[31m\x7f\x85\u2028"
 
 pytestmark = pytest.mark.usefixtures("folder", "logs_as_before")
@@ -22,7 +24,7 @@ def configured(form: Literal["console", "json"] | None = None, **settings: Any) 
 
 
 def production() -> dict[str, Any]:
-    return {"env": "production", "secret": "s" * 44}
+    return {"env": "production", "secret": SECRET}
 
 
 def test_lines_for_the_eye() -> None:

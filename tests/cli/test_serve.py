@@ -16,7 +16,7 @@ from authward.cli.serve import _create_admin, _facts, _text
 from authward.errors import Unavailable
 from authward.settings import Settings
 
-from .conftest import Run, said
+from .conftest import SECRET, Run, said
 
 pytestmark = pytest.mark.usefixtures("logs_as_before")
 
@@ -49,7 +49,7 @@ def test_an_address_that_is_not_ours(
     run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AUTHWARD_ENV", "production")
-    monkeypatch.setenv("AUTHWARD_SECRET", "s" * 44)
+    monkeypatch.setenv("AUTHWARD_SECRET", SECRET)
     assert "cannot be listened on" in run("serve --host 192.0.2.1", code=1).stderr
     assert "cannot be listened on" in run("serve --host no.such.invalid", code=1).stderr
 
@@ -147,7 +147,7 @@ def test_the_text_in_production(folder: Path) -> None:
         host="::",
         public_url="https://api.example.com",
         database_url="postgresql://ada:canary@db/auth",
-        secret="s" * 44,
+        secret=SECRET,
         workers=4,
     )
     assert said.splitlines()[:4] == [
@@ -157,13 +157,13 @@ def test_the_text_in_production(folder: Path) -> None:
         "  Database  postgresql://ada:***@db/auth",
     ]
     assert "canary" not in said
-    assert "sss" not in said
+    assert SECRET not in said
     assert "no admin" not in said
 
 
 def test_where_the_secret_is(folder: Path) -> None:
     assert _facts(Settings(secret_file=Path("x")), 1)["secretFile"] == str(folder / "x")
-    assert _facts(Settings(secret="s" * 44), 1)["secretFile"] is None
+    assert _facts(Settings(secret=SECRET), 1)["secretFile"] is None
     facts = _facts(Settings(database_url="postgresql://db/auth"), 1)
     assert facts["secretFile"] == str(folder / "authward.secret")
 

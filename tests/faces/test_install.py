@@ -23,7 +23,7 @@ from authward import Authward, ConfigurationError, Principal
 from authward.errors import NotFound, Unavailable
 from authward.testing import as_user
 
-SECRET = "MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI-for-tests"
+SECRET = "Zk3v9Qw1xT7rB5nY2mC8pL4sD6fG0hJ1aE3uO9iK7tR="
 PRODUCTION = {"env": "production", "secret": SECRET, "public_url": "https://api.example.com"}
 ORIGIN = {"origin": "https://app.example.com"}
 

@@ -12,7 +12,7 @@ from authward import Authward, ConfigurationError
 from authward.errors import Unavailable
 from authward.testing import TurnableClock, access_token, as_user
 
-PRODUCTION = {"env": "production", "secret": "q9-for-tests-q9-for-tests-q9-for-tests-q9"}
+PRODUCTION = {"env": "production", "secret": "Zk3v9Qw1xT7rB5nY2mC8pL4sD6fG0hJ1aE3uO9iK7tR="}
 
 
 def whoever(auth: Authward) -> TestClient:

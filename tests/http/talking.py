@@ -34,7 +34,7 @@ def example_body(one: Endpoint) -> dict[str, Any]:
     return dict(found)
 
 
-SECRET = "a secret of tests alone, as long as it has to be"
+SECRET = "Zk3v9Qw1xT7rB5nY2mC8pL4sD6fG0hJ1aE3uO9iK7tR="
 
 
 @dataclass

@@ -7,6 +7,7 @@ of its own, so no secret serves two purposes.
 from __future__ import annotations
 
 import re
+from base64 import b64decode
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -129,9 +130,9 @@ def check_ring(keys: Iterable[Key]) -> None:
 class MasterSecret:
     """The one secret outside the database. It seals the key ring: HKDF-SHA256 to AES-256-GCM.
 
-    `text` stands for at least 32 bytes: two hexadecimal digits count as one byte, four characters
-    of base64 as three, anything else as its UTF-8 bytes. Raises ConfigurationError for a short,
-    repetitive or well-known value.
+    `text` is at least 32 random bytes, in hexadecimal, base64 or base64url. Raises
+    ConfigurationError for anything else, and for what looks chosen rather than drawn: repetitive,
+    well-known, or made of words.
     """
 
     __slots__ = ("_aead",)
@@ -143,9 +144,13 @@ class MasterSecret:
             raise ConfigurationError(f"secret: empty. {cure}")
         if not storable(text):
             raise ConfigurationError(f"secret: not text. {cure}")
-        if _strength(text) < 32:
+        packed = "".join(text.splitlines())
+        decoded = _decoded(packed)
+        if decoded is None:
+            raise ConfigurationError(f"secret: neither base64 nor hexadecimal. {cure}")
+        if len(decoded) < 32:
             raise ConfigurationError(f"secret: shorter than 32 random bytes. {cure}")
-        if _guessable(text):
+        if _guessable(packed) or _chosen(packed, decoded):
             raise ConfigurationError(f"secret: a default or guessable value. {cure}")
         derived = HKDF(SHA256(), length=32, salt=None, info=b"authward key ring v1").derive(
             text.encode()
@@ -188,13 +193,35 @@ def _bound(*facts: str) -> bytes:
     return "\0".join(facts).encode()
 
 
-def _strength(text: str) -> int:
-    """How many random bytes `text` can stand for."""
+def _decoded(text: str) -> bytes | None:
+    """The bytes that `text` stands for in hexadecimal, base64 or base64url; None if in none."""
     if _HEX.fullmatch(text):
-        return len(text) // 2
-    if _BASE64.fullmatch(text):
-        return len(text.rstrip("=")) * 6 // 8
-    return len(text.encode())
+        return bytes.fromhex(text) if len(text) % 2 == 0 else None
+    if not _BASE64.fullmatch(text):
+        return None
+    digits = text.rstrip("=").replace("-", "+").replace("_", "/")
+    try:
+        return b64decode(digits + "=" * (-len(digits) % 4))
+    except ValueError:
+        return None
+
+
+def _chosen(text: str, decoded: bytes) -> bool:
+    """Whether somebody wrote this: encoded text, or words in the letters of base64. Of ten million
+    random secrets less than ten look so.
+    """
+    try:
+        decoded.decode()
+    except UnicodeDecodeError:
+        pass
+    else:
+        return True
+    if _HEX.fullmatch(text):
+        return False
+    kinds = [(mark.isupper(), mark.islower(), mark.isdigit()) for mark in text]
+    turns = sum(before != after for before, after in pairwise(kinds))
+    upper, lower, _ = (sum(column) for column in zip(*kinds, strict=True))
+    return min(upper, lower) < 3 or turns * 4 < len(text) or len(set(text)) < 18
 
 
 def _guessable(text: str) -> bool:
