@@ -22,7 +22,7 @@ from authward.services.accounts import Accounts
 from authward.services.audit import Refusals
 from authward.services.feed import Feed
 from authward.services.hashing import HashLane
-from authward.services.keys import load_rings
+from authward.services.keys import Rings, load_rings
 from authward.services.limits import FallbackLimiter
 from authward.services.passwords import Passwords
 from authward.services.sessions import Sessions, SessionTimes
@@ -85,7 +85,7 @@ class Process:
         """Open the store, load the keys, read the feed. Raises ConfigurationError."""
         store, settings, clock = self._store, self._settings, self._clock
         await store.open()
-        rings = await load_rings(store.keys, self._master, self._chance)
+        rings = await self._load_rings()
         await self._lane.start(await store.users.schemes())
         await self._feed.start()
         await self._refusals.start()
@@ -144,6 +144,15 @@ class Process:
             if self._redis is not None:
                 await self._redis.close()
             await self._store.close()
+
+    async def _load_rings(self) -> Rings:
+        try:
+            return await load_rings(self._store.keys, self._master, self._chance)
+        except ConfigurationError as error:
+            path = self._settings.secret_path
+            if path is None or self._settings.secret_file is not None:
+                raise
+            raise ConfigurationError(f"{error}: it was looked for in {path}") from error
 
     def _shared_limiter(self) -> RedisLimiter | None:
         if self._settings.redis_url is None:

@@ -295,6 +295,18 @@ class Settings(BaseSettings):
             return None
         return Path(urlsplit(self.database_url).path.removeprefix("/") or "authward.db").absolute()
 
+    @property
+    def secret_path(self) -> Path | None:
+        """The file the master secret is in, absolute: the one that is set or, in development, the
+        one beside the database. None if the secret itself is set.
+        """
+        if self.secret is not None:
+            return None
+        if self.secret_file is not None:
+            return self.secret_file.absolute()
+        database = self.sqlite_path or Path("authward").absolute()
+        return database.with_name(f"{database.name}.secret")
+
 
 def _names_redis(url: str) -> bool:
     try:

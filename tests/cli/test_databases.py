@@ -25,11 +25,31 @@ def test_another_database(run: Run, database: Path) -> None:
     assert json.loads(found.stdout)["users"][0]["email"] == "root@example.com"
 
 
+@pytest.mark.parametrize("command", ["serve --port 0", "users list"])
+def test_a_lost_secret_is_not_made_anew(run: Run, database: Path, command: str) -> None:
+    secret = database / "authward.db.secret"
+    kept = secret.rename(database / "elsewhere")
+    result = run(command, code=2)
+    assert f"{secret} is not there. Put it back" in result.stderr
+    assert not secret.exists()
+    assert said(run(f"{command} --json", code=2))["error"] == "configuration_error"
+    kept.rename(secret)
+    run("users list")
+
+
+def test_a_database_without_keys_gets_a_secret(run: Run, folder: Path) -> None:
+    run("migrate")
+    assert not (folder / "authward.db.secret").exists()
+    run("users list")
+    assert (folder / "authward.db.secret").exists()
+
+
 def test_another_secret_is_said_so(run: Run, database: Path) -> None:
     secret = database / "authward.db.secret"
     secret.write_text(SECRET)
     result = run("users list", code=2)
     assert "secret: does not open key" in result.stderr
+    assert f"looked for in {secret}" in result.stderr
     assert SECRET not in result.output
     secret.write_text("A" * 48)
     result = run("users list", code=2)

@@ -7,7 +7,7 @@ import os
 import shlex
 import shutil
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -61,12 +61,40 @@ def load_settings(*, as_json: bool, **given: Any) -> Settings:
         fail(str(error), WRONG_USAGE, error="configuration_error", as_json=as_json)
 
 
+def require_no_lost_secret(settings: Settings, *, as_json: bool) -> None:
+    """End the command where a new secret would be made for a database whose keys it cannot open."""
+    path, database = settings.secret_path, settings.sqlite_path
+    if path is None or settings.secret_file is not None or path.exists():
+        return
+    if database is not None and not database.exists():
+        return
+    from authward.clock import SystemClock
+    from authward.stores.sql import SqlStore
+
+    async def has_keys() -> bool:
+        store = SqlStore(settings.database_url, SystemClock())
+        try:
+            await store.open()
+            return bool(await store.keys.add_first([]))
+        finally:
+            await store.close()
+
+    if _told(has_keys(), as_json=as_json):
+        fail(
+            f"secret: the keys in this database need the secret they were made with, and {path} is "
+            "not there. Put it back, or name it with AUTHWARD_SECRET_FILE. If it is lost, delete "
+            "the rows of the table keys: everybody then signs in anew",
+            WRONG_USAGE,
+            error="configuration_error",
+            as_json=as_json,
+        )
+
+
 def with_services(
     settings: Settings, work: Callable[[Services], Awaitable[T]], *, as_json: bool
 ) -> T:
     """Run `work` over the services, in this process. A refusal ends the command with its text."""
-    import asyncio
-
+    require_no_lost_secret(settings, as_json=as_json)
     from authward.app import Authward
 
     async def run() -> T:
@@ -77,8 +105,15 @@ def with_services(
         finally:
             await auth.shutdown()
 
+    return _told(run(), as_json=as_json)
+
+
+def _told(work: Coroutine[Any, Any, T], *, as_json: bool) -> T:
+    """What `work` comes to. A refusal ends the command with its text."""
+    import asyncio
+
     try:
-        return asyncio.run(run())
+        return asyncio.run(work)
     except ConfigurationError as error:
         fail(str(error), WRONG_USAGE, error="configuration_error", as_json=as_json)
     except Refusal as refusal:

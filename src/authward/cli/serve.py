@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import shlex
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -18,6 +17,7 @@ from authward.cli.common import (
     json_option,
     load_settings,
     own_command,
+    require_no_lost_secret,
     say_json,
     shown_database,
 )
@@ -46,6 +46,7 @@ def serve(
         host=host, port=port, workers=workers, database_url=database_url, as_json=as_json
     )
     _check_host(settings, as_json=as_json)
+    require_no_lost_secret(settings, as_json=as_json)
     from authward import server
 
     try:
@@ -118,19 +119,10 @@ def _facts(settings: Settings, port: int) -> dict[str, object]:
         "listening": listening,
         "docs": f"{url}/docs" if settings.serve_docs else None,
         "database": shown_database(settings),
-        "secretFile": _secret_file(settings),
+        "secretFile": None if settings.secret_path is None else str(settings.secret_path),
         "env": settings.env,
         "workers": settings.workers,
     }
-
-
-def _secret_file(settings: Settings) -> str | None:
-    if settings.secret is not None:
-        return None
-    if settings.secret_file is not None:
-        return str(settings.secret_file.absolute())
-    database = settings.sqlite_path or Path("authward").absolute()
-    return f"{database}.secret"
 
 
 def _text(settings: Settings, port: int, command: str, *, needs_admin: bool) -> str:
