@@ -35,6 +35,35 @@ def refused(**values: Any) -> str:
     return str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"env": "dev"}, "env: 'dev' is none of the choices. Did you mean 'development'?"),
+        (
+            {"env": "Production"},
+            "env: 'Production' is none of the choices. Did you mean 'production'?",
+        ),
+        (
+            {"env": "live"},
+            "env: 'live' is none of the choices. Use one of: development, production",
+        ),
+        ({"csrf": "strct"}, "csrf: 'strct' is none of the choices. Did you mean 'strict'?"),
+        (
+            {"env": "x\n" + "y" * 99},
+            "env: 'x\\x0a"
+            + "y" * 38
+            + "' is none of the choices. Use one of: development, production",
+        ),
+        (
+            {"report_only": "csrf,cros"},
+            "report_only.1: 'cros' is none of the choices. Did you mean 'cors'?",
+        ),
+    ],
+)
+def test_a_value_that_is_no_choice(values: dict[str, str], said: str):
+    assert refused(**values) == said
+
+
 def test_the_defaults():
     found = Settings()
     assert found.env == "development"

@@ -33,6 +33,7 @@ from authward.core.clients import ClientRule
 from authward.core.hosts import host_name, is_loopback
 from authward.core.limits import HeaderStyle, Limit
 from authward.core.origins import configured_origin
+from authward.core.text import printable
 from authward.errors import ConfigurationError
 
 PREFIX = "AUTHWARD_"
@@ -343,15 +344,28 @@ def _refuse_unknown_variables(environment: Mapping[str, str], fields: Mapping[st
 
 def _explain(error: ValidationError) -> str:
     lines = []
-    for problem in error.errors(include_url=False, include_input=False, include_context=False):
+    for problem in error.errors(include_url=False):
         name = ".".join(str(part) for part in problem["loc"]) or "settings"
         text = problem["msg"].removeprefix("Value error, ")
-        lines.append(
-            f"{name}: no such setting"
-            if problem["type"] == "extra_forbidden"
-            else f"{name}: {text}"
-        )
+        if problem["type"] == "extra_forbidden":
+            text = "no such setting"
+        elif problem["type"] == "literal_error":
+            # Settings that are a choice hold no secret: their value may be told.
+            text = _no_choice(str(problem["input"]), problem["ctx"]["expected"])
+        lines.append(f"{name}: {text}")
     return "\n".join(lines)
+
+
+def _no_choice(value: str, expected: str) -> str:
+    import difflib
+
+    choices = re.findall(r"'([^']*)'", expected)
+    shown = printable(value, 40)
+    meant = value.strip().lower()
+    close = [one for one in choices if len(meant) > 1 and one.startswith(meant)]
+    close += difflib.get_close_matches(meant, choices, n=1, cutoff=0.5)
+    hint = f"Did you mean '{close[0]}'?" if close else f"Use one of: {', '.join(choices)}"
+    return f"'{shown}' is none of the choices. {hint}"
 
 
 def _on_network(path: Path) -> bool:
