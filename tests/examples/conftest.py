@@ -9,7 +9,16 @@ from pathlib import Path
 
 import pytest
 
-SERVED = ("fastapi_app", "starlette_app", "bare_asgi", "websocket_app:access_ttl=2s")
+PAGE = "http://localhost:5173"
+"""An allow-listed origin."""
+PROTECTED = f"rate_limit=40/15m origins={PAGE}"
+SERVED = (
+    f"fastapi_app {PROTECTED}",
+    f"starlette_app {PROTECTED}",
+    f"bare_asgi {PROTECTED}",
+    "one_protection",
+    "websocket_app access_ttl=2s",
+)
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 """Serves the examples with uvicorn, each on a free port and with a database of its own.
 
-    python server.py NAME[:SETTING=VALUE]…
+    python server.py 'NAME SETTING=VALUE…'…
 
 Says {NAME: address} on one line of stdout once all have started; ends when stdin does.
 """
@@ -15,7 +15,7 @@ from uvicorn import Config, Server
 
 
 def load(example: str) -> Server:
-    name, *settings = example.split(":")
+    name, *settings = example.split()
     for setting in settings:
         key, _, value = setting.partition("=")
         os.environ[f"AUTHWARD_{key.upper()}"] = value
@@ -45,4 +45,4 @@ async def serve(servers: dict[str, Server]) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve({one.partition(":")[0]: load(one) for one in sys.argv[1:]}))
+    asyncio.run(serve({one.split()[0]: load(one) for one in sys.argv[1:]}))

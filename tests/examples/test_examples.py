@@ -13,6 +13,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from authward.cli import main
+from tests.examples.conftest import PAGE
 
 pytestmark = pytest.mark.xdist_group("examples")  # one process serves them
 
@@ -54,6 +55,22 @@ def sign_in(client: httpx2.Client, how: str, who: dict[str, str]) -> None:
     client.headers["authorization"] = f"Bearer {token}"
 
 
+def is_protected(url: str) -> None:
+    """Check what `install` and `wrap` bring along. Uses the limit up, so it comes last."""
+    answer = httpx2.get(url, headers={"origin": PAGE})
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["content-security-policy"].startswith("default-src 'self'")
+    assert answer.headers["access-control-allow-origin"] == PAGE
+    foreign = httpx2.post(url, headers={"origin": "https://evil.example"})
+    assert (foreign.status_code, foreign.json()["error"]) == (403, "origin_not_allowed")
+    assert "access-control-allow-origin" not in foreign.headers
+    for _ in range(int(foreign.headers["ratelimit-remaining"])):
+        assert httpx2.get(url).status_code != 429
+    limited = httpx2.get(url)
+    assert (limited.status_code, limited.json()["error"]) == (429, "rate_limited")
+    assert 0 < int(limited.headers["retry-after"]) <= 900
+
+
 def test_fastapi_app(urls: Mapping[str, str], folder: Path) -> None:
     url = urls["fastapi_app"]
     assert httpx2.get(f"{url}/api/me").json()["error"] == "missing_token"
@@ -67,6 +84,7 @@ def test_fastapi_app(urls: Mapping[str, str], folder: Path) -> None:
         assert root.delete("/api/reports/first").status_code == 200
         assert root.get("/api/users").status_code == 200
     assert "/api/drafts" in httpx2.get(f"{url}/openapi.json").json()["paths"]
+    is_protected(f"{url}/api/me")
 
 
 def test_starlette_app(urls: Mapping[str, str]) -> None:
@@ -76,6 +94,7 @@ def test_starlette_app(urls: Mapping[str, str]) -> None:
         assert ada.get("/api/me").json() == {"email": "ada@example.com", "role": "user"}
         assert ada.get("/api/reports").json()["error"] == "forbidden"
         assert ada.delete("/api/reports").json()["error"] == "forbidden"
+    is_protected(f"{url}/api/me")
 
 
 def test_bare_asgi(urls: Mapping[str, str]) -> None:
@@ -85,6 +104,18 @@ def test_bare_asgi(urls: Mapping[str, str]) -> None:
     with signed_up(url) as ada:
         assert ada.get("/").text == "Hello ada@example.com"
         assert ada.get("/admin").json()["error"] == "forbidden"
+    is_protected(f"{url}/")
+
+
+def test_one_protection(urls: Mapping[str, str]) -> None:
+    url = urls["one_protection"]
+    answers = [httpx2.get(f"{url}/search") for _ in range(6)]
+    assert [answer.status_code for answer in answers] == [200] * 5 + [429]
+    assert [answer.headers["ratelimit-remaining"] for answer in answers] == [*"43210", "0"]
+    assert answers[5].json()["error"] == "rate_limited"
+    assert httpx2.get(url).headers["ratelimit-policy"] == "100;w=900"
+    # This one and no other.
+    assert "content-security-policy" not in answers[0].headers
 
 
 class TestWebSocket:
