@@ -16,7 +16,7 @@ from authward.cli import main
 from authward.settings import Settings
 from tests.needs import require
 
-from .conftest import SHARED, Run, Served, register
+from .conftest import SHARED, Run, Served, clean_environment, register
 
 pytestmark = SHARED
 
@@ -44,24 +44,26 @@ def test_the_curl_block(shared: Served, folder: Path) -> None:
     (script,) = [block for block in blocks(page("README.md"), "sh") if "curl" in block]
     # Verbatim, but for the port, which is another server's while tests run.
     assert script.count("http://127.0.0.1:8000") == 1
-    done = subprocess.run(
-        ["sh", "-euc", script.replace("http://127.0.0.1:8000", shared.url)],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-    )
-    answers = re.findall(r'"(?:message|error)":"([^"]*)"', done.stdout)
-    assert answers == [
-        "User registered successfully",
-        "Profile",
-        "Token refreshed",
-        "Logged out",
-        "The session has ended",
-        "token_revoked",
-    ]
-    assert done.stderr == ""
+    # Whoever tries it tries it twice.
+    for _ in range(2):
+        done = subprocess.run(
+            ["sh", "-euc", script.replace("http://127.0.0.1:8000", shared.url)],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        )
+        answers = re.findall(r'"(?:message|error)":"([^"]*)"', done.stdout)
+        assert answers == [
+            "User registered successfully",
+            "Profile",
+            "Token refreshed",
+            "Logged out",
+            "The session has ended",
+            "token_revoked",
+        ]
+        assert done.stderr == ""
 
 
 def test_the_admin_line(run: Run, folder: Path) -> None:
@@ -91,6 +93,35 @@ async def test_the_fastapi_block(app: ModuleType) -> None:
         assert (await client.get("/api/hello", headers=token)).json() == "Hello ada@example.com"
         assert (await client.get("/api/reports", headers=token)).status_code == 403
     await app.auth.shutdown()
+
+
+def test_the_fastapi_block_served_as_it_says(folder: Path) -> None:
+    """In a folder with nothing but the file."""
+    readme = page("README.md")
+    (code,) = blocks(readme, "python")
+    (lines,) = [block for block in blocks(readme, "sh") if "uvicorn" in block]
+    words = lines.strip().splitlines()[-1].removeprefix(".venv/bin/").split()
+    assert words == ["uvicorn", "app:app"]
+    (folder / "app.py").write_text(code)
+    served = subprocess.Popen(
+        [sys.executable, "-m", *words, "--port", "0"],
+        cwd=folder,
+        env=clean_environment(),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with served:
+        try:
+            assert served.stderr is not None
+            said = iter(served.stderr.readline, "")
+            running = (re.search(r"running on (http://\S+)", line) for line in said)
+            url = next(found[1] for found in running if found)
+            document = httpx2.get(f"{url}/openapi.json").json()
+            assert {"/api/hello", "/api/auth/login"} <= document["paths"].keys()
+            assert httpx2.get(f"{url}/docs").status_code == 200
+            assert (folder / "authward.db").exists()
+        finally:
+            served.terminate()
 
 
 def test_links_lead_somewhere() -> None:
