@@ -1,5 +1,6 @@
 """Administration: pages, who may edit whom, and what an edit does to tokens."""
 
+import dataclasses
 from base64 import urlsafe_b64encode
 from typing import Any
 
@@ -212,6 +213,23 @@ async def test_a_moderator_edits_those_who_may_do_no_more(
         with pytest.raises(Forbidden):
             await editing
         assert (await services.users.get(user.id)).name == "Ada"
+
+
+async def test_a_moderator_disables_another_and_enables_whom_an_admin_disabled(
+    services: Services,
+) -> None:
+    """Said in the protocol: to disable is no lock."""
+    fellow = (await register(services)).user
+    await services.users.set_role(None, fellow.id, "moderator", HERE)
+    moderator = acting(services, "moderator")
+    admin = dataclasses.replace(acting(services, "admin"), id="actor-0002")
+    done = await services.users.edit(moderator, fellow.id, UserEdit(disabled=True), HERE)
+    assert done.disabled_at is not None
+    await services.users.edit(admin, fellow.id, UserEdit(disabled=True), HERE)
+    done = await services.users.edit(moderator, fellow.id, UserEdit(disabled=False), HERE)
+    assert done.disabled_at is None
+    rows = await told(services, "user.edited")
+    assert [row["actor"] for row in rows] == [moderator.id, admin.id, moderator.id]
 
 
 async def test_a_moderator_changes_no_address(services: Services) -> None:
