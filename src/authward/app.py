@@ -63,7 +63,7 @@ class Authward:
         self.settings = Settings(**values) if settings is None else settings
         self.clock: Clock = SystemClock() if clock is None else clock
         self._running = Running(self._process)
-        self._admission = Admission(lambda: self.services, self.clock)
+        self._admission = Admission(self._running, self.clock)
         self._front = Front(self.settings, self._running, self.clock, headers=headers, cors=cors)
 
     @property
@@ -96,7 +96,7 @@ class Authward:
 
     def wrap(self, app: ASGIApp) -> ASGIApp:
         """`app` behind the protections, with our routes beside its own. Works on any ASGI app."""
-        return Lifespan(self.protect(app), app, self.startup, self.shutdown)
+        return self.protect(app, lifespan=Lifespan(app, self.startup, self.shutdown))
 
     def install(self, app: Starlette) -> None:
         """Put a FastAPI or Starlette app behind the protections, with our routes, error envelopes,
@@ -153,9 +153,15 @@ class Authward:
 
         return Route
 
-    def protect(self, app: ASGIApp, check: Callable[[], None] | None = None) -> Shield:
-        """`app` behind the protections and beside our routes, without start-up and shutdown.
-        `check` runs once, ahead of the first request.
+    def protect(
+        self,
+        app: ASGIApp,
+        check: Callable[[], None] | None = None,
+        *,
+        lifespan: ASGIApp | None = None,
+    ) -> Shield:
+        """`app` behind the protections and beside our routes. `check` runs once, ahead of the first
+        request. Start-up and shutdown are what `lifespan` makes of them; if None, the app's own.
         """
         return Shield(
             Entrance(self._admission, self.routes(), app),
@@ -163,6 +169,7 @@ class Authward:
             self._front if check is None else Checked(self._front, check),
             self.clock,
             os.urandom,
+            lifespan=lifespan,
         )
 
     def routes(self) -> list[OwnRoute]:

@@ -9,9 +9,6 @@ class SystemClock:
     """Real time."""
 
     offset_ms = 0
-
-    def now(self) -> float:
-        return time.time()
-
-    def monotonic(self) -> float:
-        return time.monotonic()
+    # The functions themselves, with no frame of ours around them.
+    now = staticmethod(time.time)
+    monotonic = staticmethod(time.monotonic)

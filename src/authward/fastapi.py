@@ -25,6 +25,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.routing import Match
+from starlette.types import Scope
 
 from authward.core.principal import Principal
 from authward.errors import Detail, MalformedRequest, Refusal, ValidationError
@@ -55,12 +56,12 @@ class Guard(SecurityBase):
         self._asked = (admission, roles, permissions)
 
     async def __call__(self, connection: HTTPConnection) -> Principal:
-        return self.admit(connection)
+        return self.admit(connection.scope)
 
-    def admit(self, connection: HTTPConnection) -> Principal:
+    def admit(self, scope: Scope) -> Principal:
         """The caller. Raises a Refusal."""
         admission, roles, permissions = self._asked
-        return admission.principal(connection, roles=roles, permissions=permissions)
+        return admission.principal(scope, roles=roles, permissions=permissions)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Guard) and self._asked == other._asked
@@ -99,9 +100,11 @@ class Route(APIRoute):
             overrides: Overrides = getattr(request.app, "dependency_overrides", {})
             if overrides:
                 for one in _guards(dependant, overrides):
-                    one.admit(request)
+                    one.admit(request.scope)
                 return await ordinary(request)
-            request.scope[_ADMITTED] = {one: one.admit(request) for one in guards}
+            scope = request.scope
+            for one in guards:
+                scope[_ADMITTED] = one.admit(scope)  # one token, so one caller
             return await lifted(request)
 
         return guarded
@@ -130,11 +133,11 @@ def _lifted(full: Dependant) -> Dependant:
     finds who was admitted in the scope.
     """
     call = full.call
-    named = {
-        one.name: one.call
+    named = [
+        one.name
         for one in full.dependencies
         if one.name is not None and isinstance(one.call, Guard)
-    }
+    ]
     if named and (not inspect.isfunction(call) or hasattr(call, "__wrapped__")):
         return full  # FastAPI judges the kind of an endpoint by what it wraps
     lean = copy.copy(full)
@@ -146,8 +149,10 @@ def _lifted(full: Dependant) -> Dependant:
         @functools.wraps(call)
         def with_principals(**values: Any) -> Any:
             request = values[theirs] if theirs else values.pop(_OWN)
-            admitted = request.scope[_ADMITTED]
-            return call(**values, **{name: admitted[one] for name, one in named.items()})
+            caller = request.scope[_ADMITTED]
+            for name in named:
+                values[name] = caller
+            return call(**values)
 
         lean.call = with_principals
     return lean

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from asyncio import AbstractEventLoop
 from collections.abc import Callable
 from contextlib import suppress
 from urllib.parse import urlsplit
@@ -14,9 +15,9 @@ from authward.core.clients import client_of
 from authward.core.cors import EXPOSED_HEADERS, CorsPolicy
 from authward.core.headers import SecurityPolicy
 from authward.core.hosts import IN_PROCESS, host_name
-from authward.core.limits import SlidingWindows
+from authward.core.limits import Decision, SlidingWindows
 from authward.errors import Refusal, Unavailable
-from authward.middleware.protections import Protections, Take
+from authward.middleware.protections import Protections
 from authward.middleware.reports import Reports
 from authward.ports import Clock
 from authward.process import Running
@@ -53,6 +54,9 @@ class Front:
         self._clock = clock
         self._own = frozenset({settings.public_url} if settings.public_url else ())
         self.reports = Reports()
+        limit, windows = settings.rate_limit, None
+        if limit is not None and settings.redis_url is None:
+            windows = SlidingWindows(limit, most_keys=settings.rate_limit_clients)
         self.protections = Protections(
             cors=cors or CorsPolicy(settings.origins, exposed_headers=_exposed(settings)),
             headers=headers,
@@ -60,14 +64,16 @@ class Front:
             hosts=_hosts(settings),
             clients=settings.clients,
             body=BodyCaps(most=settings.body_limit),
-            take=self._take(),
+            windows=windows,
+            shared=self._take_shared if limit is not None and windows is None else None,
             style=settings.rate_limit_headers,
             report_only=frozenset(settings.report_only),
             reports=self.reports,
         )
 
-    def idle(self) -> bool:
-        return self._running.idle
+    @property
+    def home(self) -> AbstractEventLoop | None:
+        return self._running.home
 
     async def before(self) -> None:
         await self._running.start()
@@ -91,15 +97,8 @@ class Front:
             client = client_of(scope.get("client"), scope["headers"])
             self._running.services.access.denied(refusal, client)
 
-    def _take(self) -> Take | None:
-        settings = self._settings
-        if settings.rate_limit is None:
-            return None
-        if settings.redis_url is not None:
-            return lambda client: self._running.services.throttling.take_general(client)
-        windows = SlidingWindows(settings.rate_limit, most_keys=settings.rate_limit_clients)
-        take, monotonic = windows.take, self._clock.monotonic
-        return lambda client: take(client, monotonic())
+    async def _take_shared(self, client: str) -> Decision | None:
+        return await self._running.services.throttling.take_general(client)
 
 
 class Checked:
@@ -112,8 +111,9 @@ class Checked:
         self.own_origins = front.own_origins
         self.refused = front.refused
 
-    def idle(self) -> bool:
-        return not self._checked or self._front.idle()
+    @property
+    def home(self) -> AbstractEventLoop | None:
+        return self._front.home if self._checked else None
 
     async def before(self) -> None:
         if not self._checked:

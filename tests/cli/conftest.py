@@ -58,6 +58,7 @@ def logs_as_before() -> Iterator[None]:
     for one in loggers[2:]:
         # uvicorn silences what it was told not to tell, for the rest of the process.
         one.handlers, one.filters, one.propagate = [], [], True
+        one.setLevel(logging.NOTSET)
     yield
     for one, (handlers, level, filters, propagate) in zip(loggers, before, strict=True):
         one.handlers, one.filters, one.propagate = handlers, filters, propagate

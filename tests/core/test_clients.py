@@ -283,11 +283,11 @@ def test_what_is_remembered_is_bounded_and_stays_right():
         address = f"172.{n >> 8}.{n & 255}.1"
         assert rule.key_of(PROXY, xff(f"1.1.1.1, {address}")) == address
         assert (address in allowed) == (n >> 8 in range(16, 32))
-    assert len(rule._seen) <= 4096
-    assert len(allowed._seen) <= 4096
+    assert len(rule.seen) <= 4096
+    assert len(allowed.seen) <= 4096
     for n in range(10):
         rule.key_of(PROXY, xff(f"{n}" * 10_000))
-    assert max(map(len, rule._seen)) <= 64
+    assert max(map(len, rule.seen)) <= 64
     assert rule.key_of(PROXY, xff("203.0.113.9")) == "203.0.113.9"
 
 

@@ -183,7 +183,7 @@ class TestLifespan:
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
             while scope["type"] == "lifespan":
                 message = await receive()
-                log.append(f"{message['type']}: {auth._running._services is not None}")
+                log.append(f"{message['type']}: {auth._running.current is not None}")
                 await send({"type": f"{message['type']}.complete"})
                 if message["type"] == "lifespan.shutdown":
                     return

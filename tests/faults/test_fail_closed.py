@@ -113,6 +113,8 @@ class Standstill:
     def set_age(self, seconds: float | None) -> None:
         now = self._feed._clock.monotonic()
         self._feed._read_at = None if seconds is None else now - seconds
+        lasts = self._feed._max_lag
+        self._feed.fresh_until = float("-inf") if seconds is None else now - seconds + lasts
 
 
 @pytest.mark.parametrize("age", [None, 60.5, 3600.0], ids=["never read", "too old", "far too old"])

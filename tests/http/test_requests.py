@@ -46,7 +46,7 @@ async def floor(api: Api, admin: Person) -> AsyncIterator[httpx2.AsyncClient]:
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         # What the shield leaves for the floors behind it.
-        scope[EXCHANGE] = Exchange(send, {}, (), frozenset(), None)
+        scope[EXCHANGE] = Exchange(send, {}, "", "")
         await router(scope, receive, send)
 
     transport = httpx2.ASGITransport(app)

@@ -162,7 +162,7 @@ def test_what_is_told_of_forks_keeps_nothing_alive(monkeypatch: pytest.MonkeyPat
     assert known() is None
     for forked in told:
         forked()
-    assert kept._mint._ready == []
+    assert kept._mint.ready == []
 
 
 async def test_where_nothing_forks(monkeypatch: pytest.MonkeyPatch):

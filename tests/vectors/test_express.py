@@ -202,6 +202,12 @@ def test_the_docs_list_the_same_differences() -> None:
     assert said == [row_of(one) for one in ARGUED]
 
 
+@pytest.mark.parametrize("package", ["helmet", "cors", "express-rate-limit", "csrf-csrf"])
+def test_the_docs_name_the_versions_that_were_recorded(package: str) -> None:
+    version = VECTORS["recorded"]["packages"][package]
+    assert f"{package} {version}" in DOC.read_text(encoding="utf-8")
+
+
 def row_of(one: Argued) -> list[str]:
     def code(text: str) -> str:
         return f"`{text}`" if text else "nothing"

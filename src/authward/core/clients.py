@@ -58,7 +58,7 @@ class Networks:
         if isinstance(texts, str):
             raise ConfigurationError(f"{option}: '{texts}' is no list. Write ['{texts}']")
         self._networks = tuple(_network(option, text) for text in texts if text not in but)
-        self._seen: dict[str, bool] = {}
+        self.seen: dict[str, bool] = {}
 
     def __bool__(self) -> bool:
         return bool(self._networks)
@@ -69,17 +69,17 @@ class Networks:
         return any(network.prefixlen == 0 for network in self._networks)
 
     def __contains__(self, address: str) -> bool:
-        found = self._seen.get(address)
+        found = self.seen.get(address)
         if found is None:
             parsed = _parse(address)
             found = parsed is not None and any(parsed in network for network in self._networks)
-            if len(self._seen) >= _MOST_SEEN:
-                self._seen.clear()
-            self._seen[address] = found
+            if len(self.seen) >= _MOST_SEEN:
+                self.seen.clear()
+            self.seen[address] = found
         return found
 
 
-class _Seen(NamedTuple):
+class Seen(NamedTuple):
     """What is known of an address as it was written: itself, whether it is one at all, whether it
     is a trusted proxy's, and its key.
     """
@@ -122,13 +122,14 @@ class ClientRule:
         self._unix_trusted = UNIX in trusted_proxies
         self._header = header.lower().encode()
         self._host_bits = 128 - ipv6_prefix
-        self._seen: dict[str, _Seen] = {}
+        self.seen: dict[str, Seen] = {}
+        """What is known of addresses, bounded. `find` returns what is no proxy's as it is here."""
 
     def address(self, peer: str | None, headers: Headers) -> str:
         """The client's address. `peer` is the socket's; None or empty for a Unix socket. A server
         that knows no address (a test client) is taken at its word.
         """
-        return self._find(peer, headers).address
+        return self.find(peer, headers).address
 
     def key(self, address: str) -> str:
         """What a client at this address is counted under."""
@@ -136,10 +137,10 @@ class ClientRule:
 
     def key_of(self, peer: str | None, headers: Headers) -> str:
         """The key of the client's address, at the cost of one look-up where no proxy is trusted."""
-        return self._find(peer, headers).key
+        return self.find(peer, headers).key
 
-    def _find(self, peer: str | None, headers: Headers) -> _Seen:
-        seen = self._seen.get(peer or UNIX) or self._see(peer or UNIX)
+    def find(self, peer: str | None, headers: Headers) -> Seen:
+        seen = self.seen.get(peer or UNIX) or self._see(peer or UNIX)
         if not seen.trusted:
             return seen
         lines = [value for name, value in headers if name == self._header]
@@ -161,7 +162,7 @@ class ClientRule:
                 break
         return seen
 
-    def _see_node(self, node: str | None) -> _Seen | None:
+    def _see_node(self, node: str | None) -> Seen | None:
         """What is known of the address in a header; None if there is none."""
         if node is None:
             return None
@@ -174,26 +175,26 @@ class ClientRule:
         seen = self._see(node)
         return seen if seen.valid else None
 
-    def _see(self, text: str) -> _Seen:
-        seen = self._seen.get(text)
+    def _see(self, text: str) -> Seen:
+        seen = self.seen.get(text)
         if seen is None:
             seen = self._look(text)
-            if len(self._seen) >= _MOST_SEEN:
-                self._seen.clear()
-            self._seen[text] = seen
+            if len(self.seen) >= _MOST_SEEN:
+                self.seen.clear()
+            self.seen[text] = seen
         return seen
 
-    def _look(self, text: str) -> _Seen:
+    def _look(self, text: str) -> Seen:
         parsed = _parse(text)
         if parsed is None:
-            return _Seen(text, False, text == UNIX and self._unix_trusted, text)
+            return Seen(text, False, text == UNIX and self._unix_trusted, text)
         address = str(parsed)
         if isinstance(parsed, IPv4Address):
             key = address
         else:
             bits = self._host_bits
             key = f"{IPv6Address(int(parsed) >> bits << bits)}/{128 - bits}"
-        return _Seen(address, True, address in self._proxies, key)
+        return Seen(address, True, address in self._proxies, key)
 
 
 def coarser(key: str) -> str:

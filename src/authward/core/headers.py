@@ -146,7 +146,7 @@ class SecurityPolicy:
         csp = self.content_security_policy
         noncing = csp is not None and csp.uses_nonce
         pieces = {} if csp is None else {https: csp.pieces(https=https) for https in sent}
-        object.__setattr__(self, "names", frozenset(watched))
+        object.__setattr__(self, "names", spellings(watched))
         object.__setattr__(self, "uses_nonce", noncing)
         object.__setattr__(self, "_sent", sent)
         object.__setattr__(self, "_pieces", pieces)
@@ -187,14 +187,21 @@ _OPTIONS = tuple(
 )
 
 
+def spellings(names: Iterable[bytes]) -> frozenset[bytes]:
+    """`names` in lower case, as ASGI asks for, and as people write them: an app that does not heed
+    it must not get a header twice.
+    """
+    lower = {name.lower() for name in names}
+    return frozenset(lower | {name.title() for name in lower})
+
+
 def merged(own: Iterable[Header], added: Sequence[Header], names: frozenset[bytes]) -> list[Header]:
     """An answer's headers: the app's `own`, and those of `added` that it did not set itself, where
     `names` (of a policy) says that once is enough. An app's X-Powered-By goes if it is among them.
     """
     headers = [*own]
     for name, _ in headers:
-        # ASGI asks for lower case; an app that does not heed it must not get a header twice.
-        if name.lower() in names:
+        if name in names:
             return _apart(headers, added, names)
     headers += added
     return headers

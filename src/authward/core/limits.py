@@ -27,6 +27,10 @@ EVERYONE = "*"
 _LIMIT = re.compile(r"([0-9]{1,9})/([0-9]{1,12})(ms|s|m|h|d|w)", re.ASCII)
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _DIGITS = tuple(b"%d" % number for number in range(1024))
+_SHORT = 1024
+"""Places that are moved at once when one of them is free: in a longer ring only by the quarter."""
+_REMAINING = tuple((b"ratelimit-remaining", digits) for digits in _DIGITS)
+_RESET = tuple((b"ratelimit-reset", digits) for digits in _DIGITS)
 
 HeaderStyle = Literal["draft-6", "draft-11"]
 
@@ -41,6 +45,8 @@ class Limit:
     window: float
     policy: bytes = field(init=False, repr=False, compare=False)
     """`100;w=900`, as draft-6 writes it."""
+    stated: tuple[Header, Header] = field(init=False, repr=False, compare=False)
+    """The two header fields of draft-6 that are the same for every request."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.most <= MOST:
@@ -49,6 +55,8 @@ class Limit:
             raise ValueError(f"a window of {self.window:g} seconds. Take 1 second to 31 days")
         written = b"%d;w=%d" % (self.most, math.ceil(self.window))
         object.__setattr__(self, "policy", written)
+        stated = (b"ratelimit-policy", written), (b"ratelimit-limit", b"%d" % self.most)
+        object.__setattr__(self, "stated", stated)
 
     @classmethod
     def parse(cls, text: str) -> Limit | None:
@@ -92,24 +100,28 @@ def limit_headers(
     -06, or the two of -11 (structured fields), where the policy has a `name`, fit for a quoted
     string.
     """
-    _, limit, remaining, reset = decision
-    left = _number(remaining)
-    seconds = _number(math.ceil(reset))
     if style == "draft-6":
-        return (
-            (b"ratelimit-policy", limit.policy),
-            (b"ratelimit-limit", _number(limit.most)),
-            (b"ratelimit-remaining", left),
-            (b"ratelimit-reset", seconds),
-        )
+        return (*decision.limit.stated, *left(decision))
+    policy = decision.limit.policy
+    told = (name, decision.remaining, math.ceil(decision.reset))
     return (
-        (b"ratelimit-policy", b'"%b";q=%b' % (name, limit.policy)),
-        (b"ratelimit", b'"%b";r=%b;t=%b' % (name, left, seconds)),
+        (b"ratelimit-policy", b'"%b";q=%b' % (name, policy)),
+        (b"ratelimit", b'"%b";r=%d;t=%d' % told),
     )
 
 
-def _number(value: int) -> bytes:
-    return _DIGITS[value] if value < 1024 else b"%d" % value
+def left(decision: Decision) -> tuple[Header, Header]:
+    """The two fields of draft-6 that differ from request to request; the other two are
+    `Limit.stated`.
+    """
+    _, _, remaining, reset = decision
+    seconds = math.ceil(reset)
+    if remaining < 1024 and seconds < 1024:
+        return _REMAINING[remaining], _RESET[seconds]
+    return (
+        (b"ratelimit-remaining", b"%d" % remaining),
+        (b"ratelimit-reset", b"%d" % seconds),
+    )
 
 
 _Ring: TypeAlias = "array[float]"
@@ -167,31 +179,24 @@ class SlidingWindows:
         """Take `cost` places at `now` (monotonic seconds), all or none. Raises ValueError if they
         can never fit. Time that runs backwards stands still.
         """
-        ring = self._table.get(key)
-        if type(ring) is array and cost == 1 and len(ring) >= self._most:
-            # A flood is refused without the lock. A ring is never empty, and what other threads do
-            # to it between these reads could only have come later.
-            if now < self._latest:
-                now = self._latest
-            else:
-                self._latest = now
-            wait = ring[0] - now
-            if wait > 0:
-                return self._answer(False, 0, wait)
         with self._lock:
             if now < self._latest:
                 now = self._latest
             else:
                 self._latest = now
             kept = self._table.get(key)
-            if type(kept) is array and cost == 1 and len(kept) < self._most and kept[0] > now:
-                # The usual case of `_count`, spelt out: one place, nothing dead.
-                kept.append(now + self._window)
-                self._table.move_to_end(key)
+            if type(kept) is array and cost == 1 and (kept[0] > now or len(kept) <= _SHORT):
+                # The usual case of `_count`, spelt out.
+                if kept[0] <= now:
+                    del kept[: bisect_right(kept, now)]
+                allowed = len(kept) < self._most
+                if allowed:
+                    kept.append(now + self._window)
+                    self._table.move_to_end(key)
                 wait = kept[0] - now
-                if wait > self._window:
+                if wait > self._window:  # by a rounding
                     wait = self._window
-                return _new(Decision, (True, self.limit, self._most - len(kept), wait))
+                return _new(Decision, (allowed, self.limit, self._most - len(kept), wait))
             if not 1 <= cost <= self._most:
                 raise ValueError(f"a cost of {cost} under a limit of {self._most}")
             if kept is None:

@@ -19,28 +19,25 @@ class RequestIds:
     They are random and not counted: a counter would tell any client how many requests there are.
     """
 
-    __slots__ = ("__weakref__", "_chance", "_ready")
+    __slots__ = ("__weakref__", "_chance", "ready")
 
     def __init__(self, chance: Callable[[int], bytes]) -> None:
         self._chance = chance
-        self._ready: list[str] = []
+        self.ready: list[str] = []
 
     def __call__(self) -> str:
         """An id that was never given before."""
-        try:
-            return self._ready.pop()
-        except IndexError:
-            return self._more()
+        return self.ready.pop() if self.ready else self._more()
 
     def forget(self) -> None:
         """Drop what was prepared. A forked process must, or it gives the ids of its parent."""
-        self._ready.clear()
+        self.ready.clear()
 
     def _more(self) -> str:
         digits = self._chance(ID_BYTES * AT_ONCE).hex()
         ready = [digits[at : at + _HEX] for at in range(0, len(digits), _HEX)]
         last = ready.pop()
-        self._ready.extend(ready)
+        self.ready.extend(ready)
         return last
 
 

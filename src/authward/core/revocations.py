@@ -54,6 +54,13 @@ class Revocations:
         if superseded is not None and ver < superseded[0]:
             raise TokenExpired("superseded by newer rights")
 
+    def allows(self, user_id: str, session_id: str, ver: int) -> bool:
+        """Whether `check` would let pass, with nothing raised."""
+        if session_id in self._sessions or user_id in self._revoked:
+            return False  # `check` knows whom a floor exempts
+        superseded = self._superseded.get(user_id)
+        return superseded is None or ver >= superseded[0]
+
     def prune(self, before: int) -> None:
         """Forget what happened before `before`."""
         self._sessions = {key: at for key, at in self._sessions.items() if at >= before}

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from anyio import from_thread
 from starlette.requests import HTTPConnection
@@ -17,7 +17,7 @@ from authward.core.clients import client_of
 from authward.core.permissions import check_access
 from authward.core.principal import Principal
 from authward.errors import ConfigurationError, InvalidToken, Refusal
-from authward.middleware.exchange import EXCHANGE
+from authward.middleware.exchange import EXCHANGE, Exchange
 from authward.middleware.websocket import Socket
 from authward.ports import Clock
 from authward.services import Services
@@ -25,6 +25,18 @@ from authward.services import Services
 ADMISSION = "authward"
 """The key of the scope under which an app finds the Admission it lies behind."""
 _OPENING = "authward.opening"
+
+
+class Runs(Protocol):
+    """What holds the services: `current` is None, and `services` raises Unavailable, before they
+    are started.
+    """
+
+    @property
+    def current(self) -> Services | None: ...
+
+    @property
+    def services(self) -> Services: ...
 
 
 class _Opening:
@@ -47,9 +59,9 @@ class Admission:
     those who bring none.
     """
 
-    def __init__(self, services: Callable[[], Services], clock: Clock) -> None:
+    def __init__(self, running: Runs, clock: Clock) -> None:
         self.clock = clock
-        self._services = services
+        self._running = running
         self.stand_in: Callable[[], str] | None = None
 
     def principal(
@@ -64,7 +76,19 @@ class Admission:
 
         Raises MissingToken, InvalidToken, TokenExpired, TokenRevoked, Forbidden, Unavailable.
         """
-        scope = _scope_of(connection)
+        scope = connection if type(connection) is dict else _scope_of(connection)
+        # Most tokens have verified before. They are found in memory, from any thread; whatever
+        # speaks against one is left for the long way to find and to write down.
+        exchange: Exchange | None = scope.get(EXCHANGE)
+        services = self._running.current
+        if exchange is not None and services is not None and scope["type"] == "http":
+            known = services.tokens.recall(exchange.headers.get(b"authorization"))
+            if (
+                known is not None
+                and (not roles or known.role in roles)
+                and (not permissions or known.permissions.issuperset(permissions))
+            ):
+                return known
         try:
             asyncio.get_running_loop()
         except RuntimeError:
@@ -80,7 +104,7 @@ class Admission:
         opening = scope.get(_OPENING)
         if not isinstance(opening, _Opening) or opening.owner is None:
             raise ConfigurationError("renew: this is no WebSocket that a guard has let in")
-        access = self._services().access
+        access = self._running.services.access
         client = partial(client_of, scope.get("client"), scope["headers"])
         principal = access.admit_token(lambda: token, client)
         if (principal.id, principal.session_id) != opening.owner:
@@ -100,11 +124,14 @@ class Admission:
             raise ConfigurationError(
                 "this app is not behind Authward. Call auth.install(app), or serve auth.wrap(app)"
             )
-        access = self._services().access
+        access = self._running.services.access
         client = partial(client_of, scope.get("client"), scope["headers"])
         try:
             if scope["type"] != "websocket":
-                return access.admit(scope["headers"], client, roles=roles, permissions=permissions)
+                bearer = scope[EXCHANGE].headers.get(b"authorization")
+                return access.admit(
+                    scope["headers"], client, roles=roles, permissions=permissions, bearer=bearer
+                )
             opening: _Opening = scope[_OPENING]
             principal = access.admit_token(
                 opening.find, client, roles=roles, permissions=permissions
@@ -121,7 +148,7 @@ class Admission:
 
     def _left(self, opening: _Opening) -> float:
         """Seconds the token has left. Raises as soon as it would not be let in again."""
-        services = self._services()
+        services = self._running.services
         principal = services.tokens.verify(opening.find())
         for roles, permissions in opening.needs:
             check_access(principal, roles, permissions)
@@ -141,17 +168,18 @@ class Entrance:
         self._patterns = [route for route in routes if "{" in route.path]
         self._prefixes = tuple({route.path.partition("{")[0] for route in self._patterns})
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Not `async` itself, which would cost a frame a request."""
         scope[ADMISSION] = self._admission
         if scope["type"] == "http":
             if self._admission.stand_in is not None:
                 _stand_in(scope, self._admission.stand_in)
-            route = self._route(scope)
-            await (self._app if route is None else route.handle)(scope, receive, send)
+            path = _path(scope) if scope.get("root_path") else scope["path"]
+            if path in self._exact or path.startswith(self._prefixes):
+                return (self._route(scope, path) or self._app)(scope, receive, send)
         elif scope["type"] == "websocket":
-            await self._websocket(scope, receive, send)
-        else:
-            await self._app(scope, receive, send)
+            return self._websocket(scope, receive, send)
+        return self._app(scope, receive, send)
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         socket = Socket(receive, send, scope.get("subprotocols", ()))
@@ -161,15 +189,13 @@ class Entrance:
         scope[_OPENING] = _Opening(socket, token)
         await socket.run(self._app, scope)
 
-    def _route(self, scope: Scope) -> Route | None:
-        path = _path(scope)
+    def _route(self, scope: Scope, path: str) -> ASGIApp | None:
         found = self._exact.get(path)
-        candidates = [found] if found else self._patterns if path.startswith(self._prefixes) else ()
-        for route in candidates:
+        for route in self._patterns if found is None else (found,):
             match, child = route.matches(scope)
             if match is not Match.NONE:
                 scope.update(child)
-                return route
+                return route.handle
         return None
 
 
@@ -194,11 +220,12 @@ def _scope_of(connection: Mapping[str, Any]) -> Scope:
 def _path(scope: Scope) -> str:
     """The path below the place where we are mounted."""
     path: str = scope["path"]
-    root: str = scope.get("root_path", "")
-    below = path.removeprefix(root)
+    below = path.removeprefix(scope["root_path"])
     return below if below.startswith("/") else path
 
 
 def _stand_in(scope: Scope, mint: Callable[[], str]) -> None:
-    if not any(name == b"authorization" for name, _ in scope["headers"]):
-        scope["headers"] = [*scope["headers"], (b"authorization", b"Bearer " + mint().encode())]
+    headers = scope[EXCHANGE].headers
+    if b"authorization" not in headers:
+        headers[b"authorization"] = b"Bearer " + mint().encode()
+        scope["headers"] = [*scope["headers"], (b"authorization", headers[b"authorization"])]

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Sequence
 from starlette.types import Message, Send
 
 from authward.core.headers import Header, merged
-from authward.core.limits import Decision, HeaderStyle, limit_headers
+from authward.core.limits import Decision, HeaderStyle, left, limit_headers
 from authward.errors import Refusal
 
 EXCHANGE = "authward.exchange"
@@ -24,41 +24,23 @@ class Exchange:
     through.
     """
 
-    __slots__ = (
-        "_added",
-        "_names",
-        "_send",
-        "_style",
-        "client",
-        "cors",
-        "decision",
-        "headers",
-        "held",
-        "refusals",
-        "request_id",
-        "started",
-    )
+    # What most requests leave as it is costs them nothing.
+    cors: Sequence[Header] = ()
+    decision: Decision | None = None
+    held: list[Message] | None = None
+    refusals: list[Refusal] | None = None
+    started = False
+    added: Sequence[Header] = ()
+    names: frozenset[bytes] = frozenset()
+    style: HeaderStyle | None = None
 
     def __init__(
-        self,
-        send: Send,
-        headers: dict[bytes, bytes],
-        added: Sequence[Header],
-        names: frozenset[bytes],
-        style: HeaderStyle | None,
+        self, send: Send, headers: dict[bytes, bytes], client: str, request_id: str
     ) -> None:
+        self.client = client
         self.headers = headers
-        self.client = ""
-        self.request_id = ""
-        self.cors: Sequence[Header] = ()
-        self.decision: Decision | None = None
-        self.refusals: list[Refusal] | None = None
-        self.held: list[Message] | None = None
-        self.started = False
+        self.request_id = request_id
         self._send = send
-        self._added = added
-        self._names = names
-        self._style = style
 
     def send(self, message: Message) -> Awaitable[None]:
         """Send what the app says. Not `async` itself, which would cost a frame a message."""
@@ -68,7 +50,18 @@ class Exchange:
             return self._hold(message)
         if message["type"] == "http.response.start":
             self.started = True
-            message = {**message, "headers": self._stamped(message.get("headers", ()))}
+            headers = merged(message.get("headers", ()), self.added, self.names)
+            if self.decision is not None and self.style is not None:
+                if self.style == "draft-6":
+                    headers += self.decision.limit.stated
+                    headers += left(self.decision)
+                else:
+                    headers += limit_headers(self.decision, self.style)
+            if self.cors:
+                headers += self.cors
+            headers.append((b"x-request-id", self.request_id.encode()))
+            # A copy: an app may send the same message to everybody.
+            message = {**message, "headers": headers}
         return self._send(message)
 
     def refused(self, refusal: Refusal) -> None:
@@ -87,15 +80,17 @@ class Exchange:
         for message in self.drop():
             await self.send(message)
 
-    def _stamped(self, own: Sequence[Header]) -> list[Header]:
-        headers = merged(own, self._added, self._names)
-        if self.decision is not None and self._style is not None:
-            headers += limit_headers(self.decision, self._style)
-        headers += self.cors
-        headers.append((b"x-request-id", self.request_id.encode()))
-        return headers
-
     async def _hold(self, message: Message) -> None:
         if self.held is None:
             self.held = []
         self.held.append(message)
+
+
+def exchanges(
+    added: Sequence[Header], names: frozenset[bytes], style: HeaderStyle | None
+) -> type[Exchange]:
+    """Exchanges whose answers all get the headers `added` (`names` as `merged` takes them), and
+    tell of limits in `style`.
+    """
+    stamped = {"added": added, "names": names, "style": style}
+    return type("Exchange", (Exchange,), stamped)

@@ -10,28 +10,23 @@ from authward.errors import ConfigurationError
 
 
 class Lifespan:
-    """Runs `startup` before the start-up of `app` and `shutdown` after its end; everything else
-    goes to `protected`.
+    """Runs `startup` before the start-up of `app` and `shutdown` after its end. Takes lifespan
+    scopes alone.
 
     Where `app` knows no lifespan, the server says so, and `startup` is left to the first request.
     """
 
     def __init__(
         self,
-        protected: ASGIApp,
         app: ASGIApp,
         startup: Callable[[], Awaitable[None]],
         shutdown: Callable[[], Awaitable[None]],
     ) -> None:
-        self._protected = protected
         self._app = app
         self._startup = startup
         self._shutdown = shutdown
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "lifespan":
-            return await self._protected(scope, receive, send)
-
         async def receiving() -> Message:
             message = await receive()
             if message["type"] == "lifespan.startup":

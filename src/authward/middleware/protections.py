@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import AbstractEventLoop
 from collections.abc import Awaitable, Callable, Container
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -12,11 +13,11 @@ from authward.core.bodies import BodyCaps
 from authward.core.clients import ClientRule
 from authward.core.cors import CorsPolicy
 from authward.core.headers import SecurityPolicy
-from authward.core.limits import Decision, HeaderStyle
+from authward.core.limits import Decision, HeaderStyle, SlidingWindows
 from authward.errors import Refusal
 from authward.middleware.reports import Reports
 
-Take = Callable[[str], Decision | Awaitable[Decision | None]]
+Take = Callable[[str], Awaitable[Decision | None]]
 
 
 class Behind(Protocol):
@@ -26,9 +27,10 @@ class Behind(Protocol):
         """The origins at which this server itself is reached."""
         ...
 
-    def idle(self) -> bool:
-        """Whether `before` is still to run: where no lifespan ran it, it runs ahead of the first
-        request.
+    @property
+    def home(self) -> AbstractEventLoop | None:
+        """The event loop the server runs in. In any other, `before` is still to run: where no
+        lifespan ran it, it runs ahead of the first request.
         """
         ...
 
@@ -41,8 +43,8 @@ class Behind(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Protections:
-    """The decisions, made once. `hosts` None lets any well-formed Host in. `take` counts one
-    request of a client against the general limit; it may wait for a database that is not here.
+    """The decisions, made once. `hosts` None lets any well-formed Host in. `windows` count the
+    requests of each client in this process; `shared` counts them for all processes together.
     """
 
     cors: CorsPolicy
@@ -51,7 +53,8 @@ class Protections:
     hosts: Container[str] | None
     clients: ClientRule
     body: BodyCaps
-    take: Take | None = None
+    windows: SlidingWindows | None = None
+    shared: Take | None = None
     style: HeaderStyle | None = "draft-6"
     report_only: frozenset[str] = frozenset()
     reports: Reports = field(default_factory=Reports)

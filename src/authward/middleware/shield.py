@@ -17,7 +17,8 @@ know: ours check it themselves (`http/cookies.py`), an app's by `authward.middle
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Mapping
+from asyncio import get_running_loop
+from collections.abc import Collection, Iterable
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -29,9 +30,9 @@ from authward.core.text import printable
 from authward.errors import InternalError, MalformedRequest, OriginNotAllowed, RateLimited, Refusal
 from authward.middleware.answers import refuse, send_answer, send_refusal
 from authward.middleware.body import bounded
-from authward.middleware.exchange import EXCHANGE, Exchange
+from authward.middleware.exchange import EXCHANGE, Exchange, exchanges
 from authward.middleware.headers import issue_nonce
-from authward.middleware.protections import Behind, Protections, Take
+from authward.middleware.protections import Behind, Protections
 from authward.middleware.request_id import REQUEST_ID, prepared_ids
 from authward.ports import Chance, Clock
 
@@ -40,52 +41,71 @@ log = logging.getLogger("authward")
 UNLIMITED = frozenset({"/healthz", "/readyz", "/metrics"})
 """Paths for whoever runs the server, which no limit counts."""
 _HOSTS_KNOWN = 256
-_CONFUSED = {b"host": b"", b"origin": b"null"}
+_CONFUSED = {b"host": b"", b"origin": b"null", b"authorization": b""}
 
 
 class Shield:
-    """Protects `app` as `protections` say."""
+    """Protects `app` as `protections` say. `lifespan` is what starts and stops; `app` if None."""
 
     def __init__(
-        self, app: ASGIApp, protections: Protections, behind: Behind, clock: Clock, chance: Chance
+        self,
+        app: ASGIApp,
+        protections: Protections,
+        behind: Behind,
+        clock: Clock,
+        chance: Chance,
+        *,
+        lifespan: ASGIApp | None = None,
     ) -> None:
         self._app = app
+        self._lifespan = app if lifespan is None else lifespan
         self._on = protections
+        self._clients = protections.clients
+        self._windows = protections.windows
+        self._shared = protections.shared
         self._behind = behind
         self._clock = clock
         self._chance = chance
-        self._added = (*protections.headers.headers(https=protections.https), VARY)
-        self._names = protections.headers.names
-        self._noncing = protections.headers.uses_nonce
-        self._hosts_seen: set[bytes] = set()
+        added = (*protections.headers.headers(https=protections.https), VARY)
+        self._exchange = exchanges(added, protections.headers.names, protections.style)
+        self._hosts_seen: set[bytes | None] = set()
         self._ids = prepared_ids(chance)
+        self._monotonic = clock.monotonic
+        self._noncing = protections.headers.uses_nonce
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        kind = scope["type"]
-        if kind == "http":
-            await self._http(scope, receive, send)
-        elif kind == "websocket":
-            await self._websocket(scope, receive, send)
-        else:
-            await self._app(scope, receive, send)
-
-    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        exchange = self._exchange(scope, send)
+        """One frame for the whole way in: this is where every request of every app pays."""
+        if scope["type"] != "http":
+            return await self._other(scope, receive, send)
+        exchange = self._begin(scope, send)
         headers = exchange.headers
         try:
-            self._check_host(scope, headers)
+            if headers.get(b"host") not in self._hosts_seen:
+                self._check_host(headers.get(b"host", b""))
             origin = headers.get(b"origin")
             if origin is not None:
                 exchange.cors = self._on.cors.actual(origin.decode("latin-1"))
                 if scope["method"] == "OPTIONS" and b"access-control-request-method" in headers:
-                    return await self._preflight(scope, origin, exchange)
-            if self._behind.idle():
+                    return await self._preflight(origin, exchange)
+            if self._behind.home is not get_running_loop():
                 await self._behind.before()
-            if self._on.take is not None:
-                await self._limit(scope, exchange, self._on.take)
+            path = _below_mount(scope) if scope.get("root_path") else scope["path"]
+            if path in UNLIMITED:
+                pass
+            elif self._windows is not None:
+                decision = self._windows.take(exchange.client, self._monotonic())
+                exchange.decision = decision
+                if not decision[0]:
+                    self._refuse("rate_limit", _limited(decision), scope)
+            elif self._shared is not None:
+                await self._count(scope, exchange)
             if origin is not None and scope["method"] not in SAFE_METHODS:
                 self._check_origin(scope, origin)
-            if announces_body(scope, headers):
+            if (
+                b"content-length" in headers
+                or b"transfer-encoding" in headers
+                or scope.get("http_version", "1.1")[0] != "1"  # since 2 one may come unannounced
+            ):
                 await bounded(self._app, scope, receive, exchange.send, self._on.body, self._clock)
             else:
                 await self._app(scope, receive, exchange.send)
@@ -93,49 +113,60 @@ class Shield:
                 await exchange.release()
         except Exception as error:
             await self._failed(scope, exchange, error)
+        finally:
+            # The server's request holds the scope, and the exchange its send: a circle, which only
+            # the garbage collector would find.
+            del scope[EXCHANGE]
 
-    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        exchange = self._exchange(scope, send)
+    async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "websocket":
+            return await self._lifespan(scope, receive, send)
+        exchange = self._begin(scope, send)
         headers = exchange.headers
         try:
-            self._check_host(scope, headers)
+            self._check_host(headers.get(b"host", b""))
             # Browsers send cookies and let any page connect: Origin is all that tells a foreign
             # page (CSWSH).
             origin = headers.get(b"origin")
             if origin is not None:
                 self._check_origin(scope, origin)
-            if self._behind.idle():
+            if self._behind.home is not get_running_loop():
                 await self._behind.before()
-            if self._on.take is not None:
-                await self._limit(scope, exchange, self._on.take)
+            await self._count(scope, exchange)
         except Refusal as refusal:
             self._behind.refused(scope, refusal)
             return await refuse(scope, receive, send, refusal, self._clock.now())
         await self._app(scope, receive, send)
 
-    def _exchange(self, scope: Scope, send: Send) -> Exchange:
+    def _begin(self, scope: Scope, send: Send) -> Exchange:
         raw = scope["headers"]
         headers = dict(raw)
         if len(headers) != len(raw):
             headers = _told_once(raw)
-        added = self._added
+        peer = scope.get("client")
+        seen = self._clients.seen.get(peer[0]) if peer else None
+        if seen is None or seen.trusted:
+            seen = self._clients.find(peer[0] if peer else None, raw)
+            if peer and seen.address != peer[0]:
+                scope["client"] = (seen.address, 0)
+        ready = self._ids.ready
+        request_id = scope[REQUEST_ID] = ready.pop() if ready else self._ids()
+        exchange = scope[EXCHANGE] = self._exchange(send, headers, seen.key, request_id)
         if self._noncing:
             nonce = issue_nonce(scope, self._chance)
-            added = (*self._on.headers.with_nonce(nonce, https=self._on.https), VARY)
-        exchange = Exchange(send, headers, added, self._names, self._on.style)
-        peer = scope.get("client")
-        address = self._on.clients.address(peer[0] if peer else None, raw)
-        if peer and address != peer[0]:
-            scope["client"] = (address, 0)
-        exchange.client = self._on.clients.key(address)
-        scope[EXCHANGE] = exchange
-        scope[REQUEST_ID] = exchange.request_id = self._ids()
+            exchange.added = (*self._on.headers.with_nonce(nonce, https=self._on.https), VARY)
         return exchange
 
-    def _check_host(self, scope: Scope, headers: Mapping[bytes, bytes]) -> None:
-        host = headers.get(b"host", b"")
-        if host in self._hosts_seen:
-            return
+    async def _count(self, scope: Scope, exchange: Exchange) -> None:
+        if self._windows is not None:
+            found: Decision | None = self._windows.take(exchange.client, self._monotonic())
+        else:
+            found = None if self._shared is None else await self._shared(exchange.client)
+        exchange.decision = found
+        if found is not None and not found.allowed:
+            self._refuse("rate_limit", _limited(found), scope)
+
+    def _check_host(self, host: bytes) -> None:
         text = host.decode("latin-1")
         if not host_allowed(text, self._on.hosts):
             raise MalformedRequest(
@@ -146,20 +177,10 @@ class Shield:
         if len(self._hosts_seen) < _HOSTS_KNOWN:
             self._hosts_seen.add(host)
 
-    async def _preflight(self, scope: Scope, origin: bytes, exchange: Exchange) -> None:
+    async def _preflight(self, origin: bytes, exchange: Exchange) -> None:
         exchange.cors = ()
         allowed = self._on.cors.preflight(origin.decode("latin-1"))
         await send_answer(exchange.send, 204, allowed, b"")
-
-    async def _limit(self, scope: Scope, exchange: Exchange, take: Take) -> None:
-        if _below_mount(scope) in UNLIMITED:
-            return
-        found = take(exchange.client)
-        decision = found if isinstance(found, Decision) else await found
-        exchange.decision = decision
-        if decision is not None and not decision.allowed:
-            refusal = RateLimited("general limit", retry_after=retry_after(decision))
-            self._refuse("rate_limit", refusal, scope)
 
     def _check_origin(self, scope: Scope, origin: bytes) -> None:
         text = origin.decode("latin-1")
@@ -211,16 +232,10 @@ def _told_once(raw: Iterable[Header]) -> dict[bytes, bytes]:
     return headers
 
 
-def announces_body(scope: Scope, headers: Mapping[bytes, bytes]) -> bool:
-    """Whether a body may follow. Since HTTP/2 one may come unannounced."""
-    return (
-        b"content-length" in headers
-        or b"transfer-encoding" in headers
-        or scope.get("http_version", "1.1")[0] != "1"
-    )
+def _limited(decision: Decision) -> RateLimited:
+    return RateLimited("general limit", retry_after=retry_after(decision))
 
 
 def _below_mount(scope: Scope) -> str:
-    root = scope.get("root_path")
     path: str = scope["path"]
-    return path.removeprefix(root) if root else path
+    return path.removeprefix(scope["root_path"])

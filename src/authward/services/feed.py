@@ -49,6 +49,8 @@ class Feed:
         self._horizon_ms = int((horizon + 2 * SKEW) * 1000)
         self._cursor = 0
         self._read_at: float | None = None
+        self.fresh_until = float("-inf")
+        """Until when (monotonic) `require_fresh` lets pass."""
         self._polls = 0
         self._task: asyncio.Task[None] | None = None
 
@@ -72,6 +74,7 @@ class Feed:
         self.apply(batch.changes)
         self._cursor = batch.cursor
         self._read_at = began
+        self.fresh_until = began + self._max_lag
         self._polls += 1
         if self._polls % PRUNE_EVERY == 0:
             self.revocations.prune(int(self._clock.now() * 1000) - self._horizon_ms)
@@ -98,12 +101,8 @@ class Feed:
         """
         if self._read_at is None:
             raise Unavailable("feed never read", retry_after=1)
-        if self._clock.monotonic() - self._read_at > self._max_lag:
+        if self._clock.monotonic() > self.fresh_until:
             raise Unavailable("feed too old", retry_after=1)
-
-    def fresh(self, now: float) -> bool:
-        """Whether `require_fresh` would let pass at `now` (monotonic)."""
-        return self._read_at is not None and now - self._read_at <= self._max_lag
 
     @property
     def healthy(self) -> bool:

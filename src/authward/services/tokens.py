@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from base64 import urlsafe_b64encode
+from collections.abc import Mapping
+from typing import Any, cast
 
 from authward.core.csrf import csrf_token
 from authward.core.principal import Principal
@@ -34,7 +36,9 @@ class Tokens:
         self._feed = feed
         self._clock = clock
         self._chance = chance
-        self._verified = VerifiedTokens()
+        self._verified = VerifiedTokens[str]()
+        self._recalled = VerifiedTokens[bytes]()
+        self._known: Mapping[bytes | None, Principal] = cast(Any, self._recalled.by_token)
         self._roles_version = feed.roles_version
 
     def verify(self, token: str) -> Principal:
@@ -46,6 +50,7 @@ class Tokens:
         now = self._clock.now()
         if self._roles_version != feed.roles_version:
             self._verified.clear()
+            self._recalled.clear()
             self._roles_version = feed.roles_version
         principal = self._verified.get(token)
         if principal is None:
@@ -56,6 +61,27 @@ class Tokens:
             raise TokenExpired("exp has passed")
         feed.revocations.check(principal.id, principal.session_id, principal.version)
         return principal
+
+    def remember(self, bearer: bytes, principal: Principal) -> None:
+        """Let `recall` find a caller by the whole Authorization header."""
+        self._recalled.put(bearer, principal)
+
+    def recall(self, bearer: bytes | None) -> Principal | None:
+        """The caller whose token has verified before and still holds; None if anything speaks
+        against it. Reads memory, and changes nothing.
+        """
+        principal = self._known.get(bearer)
+        if principal is None:
+            return None
+        feed, clock = self._feed, self._clock
+        if (
+            principal.expires_at > clock.now()
+            and self._roles_version == feed.roles_version
+            and clock.monotonic() <= feed.fresh_until
+            and feed.revocations.allows(principal.id, principal.session_id, principal.version)
+        ):
+            return principal
+        return None
 
     def whose(self, token: str) -> AccessClaims:
         """The claims of a well-signed access token, expired or not. It serves to say whose it was,
