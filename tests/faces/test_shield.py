@@ -226,6 +226,19 @@ async def test_422_of_fastapi(in_production: Make) -> None:
     assert answer.json()["error"] == "validation_error"
 
 
+async def test_one_mounted_behind_another(
+    in_production: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    inner, outer = in_production(), in_production()
+    app = Starlette(routes=[Mount("/inner", inner.asgi())])
+    async with serving(outer, outer.wrap(app)) as client:
+        found = await client.get("/inner/api/public-data")
+        refused = await client.get("/inner/api/profile")
+    await inner.shutdown()
+    assert (found.status_code, refused.status_code) == (200, 401)
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
 @pytest.mark.parametrize("begun", [False, True])
 async def test_a_bare_app_that_raises(in_production: Make, begun: bool) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:

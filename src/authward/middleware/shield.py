@@ -115,8 +115,9 @@ class Shield:
             await self._failed(scope, exchange, error)
         finally:
             # The server's request holds the scope, and the exchange its send: a circle, which only
-            # the garbage collector would find.
-            del scope[EXCHANGE]
+            # the garbage collector would find. Another Authward, mounted behind this one, has taken
+            # its own away already.
+            scope.pop(EXCHANGE, None)
 
     async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "websocket":
