@@ -5,11 +5,11 @@ from typing import Any
 
 import httpx2
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, WebSocket
 from pydantic import BaseModel
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -224,6 +224,25 @@ async def test_422_of_fastapi(in_production: Make) -> None:
         answer = await client.post("/things", json={"name": 1})
     complete(answer, 422)
     assert answer.json()["error"] == "validation_error"
+
+
+async def test_a_handshake_answered_with_a_page(in_production: Make) -> None:
+    app = FastAPI()
+
+    @app.websocket("/socket")
+    async def socket(websocket: WebSocket) -> None:
+        await websocket.send_denial_response(PlainTextResponse("full", 503))
+
+    auth = in_production(**ANYTHING_BUT_FEW)
+    auth.install(app)
+    asks = {
+        "connection": "Upgrade",
+        "upgrade": "websocket",
+        "sec-websocket-key": "AAAAAAAAAAAAAAAAAAAAAA==",
+        "sec-websocket-version": "13",
+    }
+    async with serving(auth, app) as client:
+        complete(await client.get("/socket", headers=asks), 503)
 
 
 async def test_one_mounted_behind_another(

@@ -46,9 +46,12 @@ class Exchange:
         """Send what the app says. Not `async` itself, which would cost a frame a message."""
         if self.started:
             return self._send(message)
-        if self.held is not None or (self.refusals and message.get("status", 0) >= 500):
+        kind = message["type"]
+        if self.held is not None or (
+            self.refusals and kind == "http.response.start" and message["status"] >= 500
+        ):
             return self._hold(message)
-        if message["type"] == "http.response.start":
+        if kind == "http.response.start" or kind == "websocket.http.response.start":
             self.started = True
             headers = merged(message.get("headers", ()), self.added, self.names)
             if self.decision is not None and self.style is not None:

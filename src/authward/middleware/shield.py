@@ -137,7 +137,8 @@ class Shield:
         except Refusal as refusal:
             self._behind.refused(scope, refusal)
             return await refuse(scope, receive, send, refusal, self._clock.now())
-        await self._app(scope, receive, send)
+        # A handshake may be answered with a page (ASGI's websocket.http.response).
+        await self._app(scope, receive, exchange.send)
 
     def _begin(self, scope: Scope, send: Send) -> Exchange:
         raw = scope["headers"]
