@@ -124,6 +124,7 @@ class Process:
                 store.limits
                 if self._redis is None
                 else FallbackLimiter(self._redis, clock, most_keys=settings.rate_limit_clients),
+                settings.issuer,
                 general=settings.rate_limit,
                 credential=settings.auth_rate_limit,
             ),

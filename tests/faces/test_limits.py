@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from fastapi import FastAPI
+from starlette.types import Receive, Scope, Send
 
 from authward import Authward
 from tests.faces.serving import EVIL, PAGE, serving
@@ -72,3 +73,32 @@ async def test_a_refused_origin_takes_a_place(in_production: Make) -> None:
     async with serving(auth, auth.asgi(), origin=EVIL) as client:
         answers = [(await client.post("/api/auth/login", json={})).status_code for _ in range(3)]
     assert answers == [403, 403, 429]
+
+
+async def test_who_is_refused_by_a_limit_is_written_down(in_production: Make) -> None:
+    auth = in_production(rate_limit="2/15m")
+    async with serving(auth, auth.asgi()) as client:
+        statuses = [(await client.get("/api/public-data")).status_code for _ in range(5)]
+        await auth.services.refusals.flush(all_of_it=True)
+        rows = await auth.services.store.audit.latest(10)
+    assert statuses == [200, 200, 429, 429, 429]
+    denied = [row.event.detail for row in rows if row.event.kind == "access.denied"]
+    # One row for all of a minute, or two where the first had been written already.
+    assert sum(int(detail["count"]) for detail in denied) == 3
+    assert {detail["error"] for detail in denied} == {"rate_limited"}
+
+
+async def test_what_an_app_says_of_itself_stands(in_production: Make) -> None:
+    own = [(b"x-request-id", b"mine"), (b"ratelimit-limit", b"7"), (b"RateLimit-Reset", b"9")]
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": own})
+        await send({"type": "http.response.body", "body": b""})
+
+    auth = in_production(rate_limit="100/15m")
+    async with serving(auth, auth.wrap(app)) as client:
+        answer = await client.get("/")
+    assert answer.headers.get_list("x-request-id") == ["mine"]
+    assert answer.headers.get_list("ratelimit-limit") == ["7"]
+    assert answer.headers.get_list("ratelimit-reset") == ["9"]
+    assert answer.headers.get_list("ratelimit-remaining") == ["99"]

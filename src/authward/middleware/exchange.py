@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Sequence
 
 from starlette.types import Message, Send
 
-from authward.core.headers import Header, merged
+from authward.core.headers import Header, merged, spellings
 from authward.core.limits import Decision, HeaderStyle, left, limit_headers
 from authward.errors import Refusal
 
@@ -53,16 +53,14 @@ class Exchange:
             return self._hold(message)
         if kind == "http.response.start" or kind == "websocket.http.response.start":
             self.started = True
-            headers = merged(message.get("headers", ()), self.added, self.names)
+            added = [*self.added, *self.cors, (b"x-request-id", self.request_id.encode())]
             if self.decision is not None and self.style is not None:
                 if self.style == "draft-6":
-                    headers += self.decision.limit.stated
-                    headers += left(self.decision)
+                    added += self.decision.limit.stated
+                    added += left(self.decision)
                 else:
-                    headers += limit_headers(self.decision, self.style)
-            if self.cors:
-                headers += self.cors
-            headers.append((b"x-request-id", self.request_id.encode()))
+                    added += limit_headers(self.decision, self.style)
+            headers = merged(message.get("headers", ()), added, self.names)
             # A copy: an app may send the same message to everybody.
             message = {**message, "headers": headers}
         return self._send(message)
@@ -89,11 +87,16 @@ class Exchange:
         self.held.append(message)
 
 
+_OURS = (b"x-request-id", b"ratelimit", b"ratelimit-policy")
+_OURS_BY_DRAFT_6 = (b"ratelimit-limit", b"ratelimit-remaining", b"ratelimit-reset")
+
+
 def exchanges(
     added: Sequence[Header], names: frozenset[bytes], style: HeaderStyle | None
 ) -> type[Exchange]:
     """Exchanges whose answers all get the headers `added` (`names` as `merged` takes them), and
-    tell of limits in `style`.
+    tell of limits in `style`. What an app says itself of its limits and its request stands.
     """
-    stamped = {"added": added, "names": names, "style": style}
+    once = names | spellings((*_OURS, *_OURS_BY_DRAFT_6))
+    stamped = {"added": added, "names": once, "style": style}
     return type("Exchange", (Exchange,), stamped)

@@ -74,7 +74,7 @@ class Access:
         """Audit a refusal that a client caused, unless that has been done. `subject` is whose right
         was asked for, where no principal is known.
         """
-        if refusal.audited or refusal.status not in (401, 403):
+        if refusal.audited or refusal.status not in (401, 403, 429):
             return
         refusal.audited = True
         self._refusals.note(

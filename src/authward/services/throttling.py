@@ -9,12 +9,15 @@ _GENERAL = "general"
 
 
 class Throttling:
-    """Counts the requests of clients in `limiter`. A limit of None is off."""
+    """Counts the requests of clients in `limiter`. A limit of None is off. `name` keeps apart the
+    installations that share one limiter.
+    """
 
     def __init__(
-        self, limiter: RateLimiter, *, general: Limit | None, credential: Limit | None
+        self, limiter: RateLimiter, name: str, *, general: Limit | None, credential: Limit | None
     ) -> None:
         self._limiter = limiter
+        self._name = name
         self._general = general
         self._credential = credential
 
@@ -24,10 +27,15 @@ class Throttling:
         """
         if self._credential is None:
             return None
-        return await self._limiter.take(f"{route} {client}", self._credential)
+        return await self._take(route, client, self._credential)
 
     async def take_general(self, client: str) -> Decision | None:
         """Count a request to any route, where one limiter is shared by all processes."""
         if self._general is None:
             return None
-        return await self._limiter.take(f"{_GENERAL} {client}", self._general)
+        return await self._take(_GENERAL, client, self._general)
+
+    async def _take(self, what: str, client: str, limit: Limit) -> Decision:
+        # A limit that was changed begins anew: a place counts as long as its window was.
+        rate = limit.policy.decode()
+        return await self._limiter.take(f"{self._name} {what} {rate} {client}", limit)
