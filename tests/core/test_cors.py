@@ -68,6 +68,18 @@ def test_an_allowed_origin_is_not_parsed(monkeypatch: pytest.MonkeyPatch):
     assert policy.actual(APP) is policy.actual(APP)
 
 
+@pytest.mark.parametrize("origin", [APP, "HTTPS://app.example.com:443"])
+def test_who_may_read_with_credentials_is_trusted(origin: str):
+    assert policy.trusts(origin)
+    assert CorsPolicy(subdomains_of=["https://example.com"]).trusts(origin)
+    assert CorsPolicy(allow=lambda parsed: parsed == APP).trusts(origin)
+
+
+@pytest.mark.parametrize("origin", ["", "null", "*", "https://evil.example", "http://localhost"])
+def test_who_may_not_read_is_not_trusted(origin: str):
+    assert not policy.trusts(origin)
+
+
 # --- options --------------------------------------------------------------------------------------
 
 

@@ -59,6 +59,7 @@ class CorsPolicy:
         "_asked",
         "_below",
         "_common",
+        "_credentials",
         "_exact",
         "_exposed",
         "_preflight",
@@ -85,6 +86,7 @@ class CorsPolicy:
             Subdomains(one, "subdomains_of") for one in several("subdomains_of", subdomains_of)
         )
         self._allow = _callable(allow)
+        self._credentials = credentials
         self._private_network = private_network
         self._common = ((b"access-control-allow-credentials", b"true"),) if credentials else ()
         self._exposed = _row("expose-headers", _exposed(exposed_headers, credentials))
@@ -104,6 +106,13 @@ class CorsPolicy:
     def allows(self, origin: str) -> bool:
         """Whether this Origin header names an allowed origin."""
         return origin in self._exact or self._found(origin) is not _NOTHING
+
+    def trusts(self, origin: str) -> bool:
+        """Whether this Origin header names an origin whose pages may act with the visitor's
+        cookies: one that is allowed, with credentials. Without them, only who reads answers was
+        said, and nobody is trusted.
+        """
+        return self._credentials and self.allows(origin)
 
     def actual(self, origin: str) -> tuple[Header, ...]:
         """Headers for an answer to `origin`, beside `VARY`; empty if it is not allowed."""

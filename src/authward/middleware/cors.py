@@ -86,7 +86,9 @@ class CORS:
             if method == "OPTIONS" and _told(scope, _ASKS):
                 return await self._preflight(scope, origin, send)
             headers = self._policy.actual(origin)
-            if not headers and method not in SAFE_METHODS and not self._is_own(origin):
+            # A browser sends cookies with a handshake, and asks nobody whether it may.
+            allowed = headers if kind == "http" else self._policy.trusts(origin)
+            if not allowed and method not in SAFE_METHODS and not self._is_own(origin):
                 refusal = OriginNotAllowed(f"origin {printable(origin, 100)}")
                 if not self._report_only:
                     now = self._clock.now()
