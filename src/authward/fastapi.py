@@ -203,6 +203,7 @@ def _serve_docs(app: FastAPI, auth: Installing) -> None:
     gone = {app.docs_url, app.redoc_url, app.swagger_ui_oauth2_redirect_url}
     if not shown:
         gone.add(app.openapi_url)
+    gone.discard(None)  # as what is switched off has no path, and neither have other routes
     kept = [route for route in app.router.routes if getattr(route, "path", None) not in gone]
     app.router.routes[:] = kept
     if shown and app.docs_url is not None and app.openapi_url is not None:

@@ -27,14 +27,16 @@ log = logging.getLogger("authward")
 
 
 class Origins:
-    """The origins whose pages may use the cookie routes: our own, and those that CORS allows."""
+    """The origins whose pages may use the cookie routes: our own, and those that CORS lets in with
+    cookies.
+    """
 
     def __init__(self, own: frozenset[str], cors: CorsPolicy) -> None:
         self._own = own
         self._cors = cors
 
     def __contains__(self, origin: object) -> bool:
-        return isinstance(origin, str) and (origin in self._own or self._cors.allows(origin))
+        return isinstance(origin, str) and (origin in self._own or self._cors.trusts(origin))
 
 
 class Front:

@@ -25,6 +25,7 @@ from authward.services.hashing import HashLane
 from authward.services.keys import Rings, load_rings
 from authward.services.limits import FallbackLimiter
 from authward.services.passwords import Passwords
+from authward.services.readiness import Readiness
 from authward.services.sessions import Sessions, SessionTimes
 from authward.services.throttling import Throttling
 from authward.services.tokens import Tokens
@@ -117,6 +118,7 @@ class Process:
             clock=clock,
             feed=self._feed,
             passwords=Passwords(store.users, self._lane, self._refusals, clock, min_length=least),
+            readiness=Readiness(store, clock),
             refusals=self._refusals,
             sessions=sessions,
             store=store,

@@ -598,3 +598,17 @@ def test_documentation_in_production_only_if_asked_for(
         for path in ("/docs", "/openapi.json"):
             assert client.get(path).status_code == status
         assert client.get("/redoc").status_code == 404
+
+
+@pytest.mark.parametrize("off", ["docs_url", "redoc_url", "openapi_url"])
+def test_documentation_that_is_off_takes_no_route_along(
+    make_auth: Callable[..., Authward], off: str
+) -> None:
+    """Routes without a path, such as included routers and hosts, are none of its pages."""
+    router = APIRouter()
+    router.add_api_route("/a", lambda: "a")
+    app = FastAPI(**{off: None})  # type: ignore[arg-type]
+    app.include_router(router)
+    make_auth().install(app)
+    with TestClient(app, base_url="http://localhost") as client:
+        assert client.get("/a").json() == "a"

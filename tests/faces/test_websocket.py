@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
@@ -12,6 +13,7 @@ from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
 from authward import Authward, ConfigurationError, Principal
+from authward.core.cors import CorsPolicy
 from authward.errors import (
     Forbidden,
     InternalError,
@@ -486,3 +488,41 @@ class TestSocket:
 
         await wire.run(app)
         assert wire.sent[-1] == CLOSE
+
+
+def test_an_origin_that_comes_without_cookies_opens_no_socket_and_uses_no_cookie(
+    tmp_path: Path,
+) -> None:
+    """A partner that may read answers is not one that may act with a user's cookies (CSWSH)."""
+    partner = "https://partner.example"
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        while scope["type"] == "lifespan":
+            kind = (await receive())["type"]
+            await send({"type": f"{kind}.complete"})
+            if kind == "lifespan.shutdown":
+                return
+        await receive()
+        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.close", "code": 1000})
+
+    for credentials in (True, False):
+        policy = CorsPolicy([partner], credentials=credentials)
+        auth = Authward(database_url=f"sqlite:///{tmp_path}/{credentials}.db", cors=policy)
+        with TestClient(auth.wrap(app), base_url="http://localhost") as client:
+            answer = client.post(
+                "/api/auth/register",
+                json={"email": "a@example.com", "password": "long walks by", "name": "A"},
+            )
+            assert answer.status_code == 201
+            refreshed = client.post("/api/auth/refresh-token", headers={"origin": partner})
+            assert (refreshed.status_code == 200) is credentials
+            if credentials:
+                with client.websocket_connect("/x", headers={"origin": partner}):
+                    pass
+            else:
+                with (
+                    pytest.raises(WebSocketDisconnect),
+                    client.websocket_connect("/x", headers={"origin": partner}),
+                ):
+                    pass

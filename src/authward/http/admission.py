@@ -12,12 +12,12 @@ from starlette.requests import HTTPConnection
 from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from authward.core.bearer import SUBPROTOCOL, websocket_token
+from authward.core.bearer import SUBPROTOCOL, bearer_token, websocket_token
 from authward.core.clients import client_of
 from authward.core.permissions import check_access
 from authward.core.principal import Principal
 from authward.errors import ConfigurationError, InvalidToken, Refusal
-from authward.middleware.exchange import EXCHANGE, Exchange
+from authward.middleware.exchange import EXCHANGE
 from authward.middleware.websocket import Socket
 from authward.ports import Clock
 from authward.services import Services
@@ -79,10 +79,9 @@ class Admission:
         scope = connection if type(connection) is dict else _scope_of(connection)
         # Most tokens have verified before. They are found in memory, from any thread; whatever
         # speaks against one is left for the long way to find and to write down.
-        exchange: Exchange | None = scope.get(EXCHANGE)
         services = self._running.current
-        if exchange is not None and services is not None and scope["type"] == "http":
-            known = services.tokens.recall(exchange.headers.get(b"authorization"))
+        if services is not None and scope["type"] == "http" and ADMISSION in scope:
+            known = services.tokens.recall(_authorization(scope))
             if (
                 known is not None
                 and (not roles or known.role in roles)
@@ -95,6 +94,13 @@ class Admission:
             # A sync endpoint, in a worker thread: the services belong to the event loop.
             return from_thread.run_sync(partial(self._admit, scope, roles, permissions))
         return self._admit(scope, roles, permissions)
+
+    def peek(self, scope: Scope) -> Principal | None:
+        """Who calls, where that can be told: nothing is refused, and nothing written down."""
+        try:
+            return self._running.services.tokens.verify(bearer_token(scope["headers"]))
+        except Refusal:
+            return None
 
     def renew(self, connection: Mapping[str, Any], token: str) -> Principal:
         """Keep a WebSocket open with a newer token of the same session. If this raises, the socket
@@ -128,16 +134,15 @@ class Admission:
         client = partial(client_of, scope.get("client"), scope["headers"])
         try:
             if scope["type"] != "websocket":
-                bearer = scope[EXCHANGE].headers.get(b"authorization")
-                return access.admit(
-                    scope["headers"], client, roles=roles, permissions=permissions, bearer=bearer
-                )
+                return access.admit(scope["headers"], client, roles=roles, permissions=permissions)
             opening: _Opening = scope[_OPENING]
             principal = access.admit_token(
                 opening.find, client, roles=roles, permissions=permissions
             )
         except Refusal as refusal:
-            scope[EXCHANGE].refused(refusal)
+            # It is gone once the answer is complete.
+            if EXCHANGE in scope:
+                scope[EXCHANGE].refused(refusal)
             raise
         opening.token = opening.find()
         opening.owner = principal.id, principal.session_id
@@ -225,7 +230,18 @@ def _path(scope: Scope) -> str:
 
 
 def _stand_in(scope: Scope, mint: Callable[[], str]) -> None:
-    headers = scope[EXCHANGE].headers
-    if b"authorization" not in headers:
-        headers[b"authorization"] = b"Bearer " + mint().encode()
-        scope["headers"] = [*scope["headers"], (b"authorization", headers[b"authorization"])]
+    if not any(name == b"authorization" for name, _ in scope["headers"]):
+        scope["headers"] = [*scope["headers"], (b"authorization", b"Bearer " + mint().encode())]
+
+
+def _authorization(scope: Scope) -> bytes | None:
+    """The one Authorization header of a request as it is now: what stands between the shield and a
+    guard may have put another there, and a copy from before would let in somebody else.
+    """
+    found: bytes | None = None
+    for name, value in scope["headers"]:
+        if name == b"authorization":
+            if found is not None:
+                return None
+            found = value
+    return found

@@ -28,7 +28,7 @@ async def readyz(call: Call) -> Answer:
     """Ready while the database answers and the change feed is read."""
     if not call.services.feed.healthy:
         raise Unavailable("change feed is behind", retry_after=1)
-    await call.services.store.ping()
+    await call.services.readiness.check()
     data: dict[str, object] = {"status": "ready"}
     if call.site.detailed_health:
         data["checks"] = {"database": "ok", "feed": "ok"}

@@ -12,14 +12,9 @@ from authward.ports import Clock
 
 
 async def send_answer(send: Send, status: int, headers: Iterable[Header], body: bytes) -> None:
-    """One complete response."""
-    await send(
-        {
-            "type": "http.response.start",
-            "status": status,
-            "headers": [*headers, (b"content-length", str(len(body)).encode())],
-        }
-    )
+    """One complete response. A 204 has no length (RFC 9110 section 8.6)."""
+    length = [] if status == 204 else [(b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": status, "headers": [*headers, *length]})
     await send({"type": "http.response.body", "body": body})
 
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import logging
 from asyncio import get_running_loop
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -67,7 +67,9 @@ class Shield:
         self._clock = clock
         self._chance = chance
         added = (*protections.headers.headers(https=protections.https), VARY)
-        self._exchange = exchanges(added, protections.headers.names, protections.style)
+        # What is only reported is not told to clients either.
+        style = None if "rate_limit" in protections.report_only else protections.style
+        self._exchange = exchanges(added, protections.headers.names, style)
         self._hosts_seen: set[bytes | None] = set()
         self._ids = prepared_ids(chance)
         self._monotonic = clock.monotonic
@@ -100,7 +102,7 @@ class Shield:
             elif self._shared is not None:
                 await self._count(scope, exchange)
             if origin is not None and scope["method"] not in SAFE_METHODS:
-                self._check_origin(scope, origin)
+                self._check_origin(scope, origin, self._on.cors.allows)
             if (
                 b"content-length" in headers
                 or b"transfer-encoding" in headers
@@ -127,10 +129,10 @@ class Shield:
         try:
             self._check_host(headers.get(b"host", b""))
             # Browsers send cookies and let any page connect: Origin is all that tells a foreign
-            # page (CSWSH).
+            # page (CSWSH), and one that may come without cookies only is foreign here.
             origin = headers.get(b"origin")
             if origin is not None:
-                self._check_origin(scope, origin)
+                self._check_origin(scope, origin, self._on.cors.trusts)
             if self._behind.home is not get_running_loop():
                 await self._behind.before()
             await self._count(scope, exchange)
@@ -149,8 +151,8 @@ class Shield:
         seen = self._clients.seen.get(peer[0]) if peer else None
         if seen is None or seen.trusted:
             seen = self._clients.find(peer[0] if peer else None, raw)
-            if peer and seen.address != peer[0]:
-                scope["client"] = (seen.address, 0)
+        if peer and seen.address != peer[0]:
+            scope["client"] = (seen.address, 0)
         ready = self._ids.ready
         request_id = scope[REQUEST_ID] = ready.pop() if ready else self._ids()
         exchange = scope[EXCHANGE] = self._exchange(send, headers, seen.key, request_id)
@@ -181,12 +183,13 @@ class Shield:
 
     async def _preflight(self, origin: bytes, exchange: Exchange) -> None:
         exchange.cors = ()
-        allowed = self._on.cors.preflight(origin.decode("latin-1"))
+        private = b"access-control-request-private-network" in exchange.headers
+        allowed = self._on.cors.preflight(origin.decode("latin-1"), private_network=private)
         await send_answer(exchange.send, 204, allowed, b"")
 
-    def _check_origin(self, scope: Scope, origin: bytes) -> None:
+    def _check_origin(self, scope: Scope, origin: bytes, allows: Callable[[str], bool]) -> None:
         text = origin.decode("latin-1")
-        if self._on.cors.allows(text) or parse_origin(text) in self._behind.own_origins(scope):
+        if allows(text) or parse_origin(text) in self._behind.own_origins(scope):
             return
         self._refuse("cors", OriginNotAllowed(f"origin {printable(text, 100)}"), scope)
 

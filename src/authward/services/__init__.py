@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from authward.services.audit import Refusals
     from authward.services.feed import Feed
     from authward.services.passwords import Passwords
+    from authward.services.readiness import Readiness
     from authward.services.sessions import Sessions
     from authward.services.throttling import Throttling
     from authward.services.tokens import Tokens
@@ -27,6 +28,7 @@ class Services:
     clock: Clock
     feed: Feed
     passwords: Passwords
+    readiness: Readiness
     refusals: Refusals
     sessions: Sessions
     store: Store

@@ -29,19 +29,14 @@ class Access:
         *,
         roles: Collection[str] = (),
         permissions: Collection[str] = (),
-        bearer: bytes | None = None,
     ) -> Principal:
         """The caller of a request with these headers, if it has one of `roles` (any, if none are
-        named) and all of `permissions`. `bearer` is the Authorization header under which a token
-        that verifies is remembered. Raises MissingToken, InvalidToken, TokenExpired, TokenRevoked,
-        Forbidden, Unavailable.
+        named) and all of `permissions`. Raises MissingToken, InvalidToken, TokenExpired,
+        TokenRevoked, Forbidden, Unavailable.
         """
-        principal = self.admit_token(
+        return self.admit_token(
             lambda: bearer_token(headers), client, roles=roles, permissions=permissions
         )
-        if bearer is not None:
-            self._tokens.remember(bearer, principal)
-        return principal
 
     def admit_token(
         self,

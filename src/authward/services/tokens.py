@@ -36,9 +36,9 @@ class Tokens:
         self._feed = feed
         self._clock = clock
         self._chance = chance
-        self._verified = VerifiedTokens[str]()
-        self._recalled = VerifiedTokens[bytes]()
-        self._known: Mapping[bytes | None, Principal] = cast(Any, self._recalled.by_token)
+        # By the whole header they come in, so that a request needs one look-up.
+        self._verified = VerifiedTokens[bytes]()
+        self._known: Mapping[bytes | None, Principal] = cast(Any, self._verified.by_token)
         self._roles_version = feed.roles_version
 
     def verify(self, token: str) -> Principal:
@@ -50,25 +50,21 @@ class Tokens:
         now = self._clock.now()
         if self._roles_version != feed.roles_version:
             self._verified.clear()
-            self._recalled.clear()
             self._roles_version = feed.roles_version
-        principal = self._verified.get(token)
+        header = b"Bearer " + token.encode("utf-8", "surrogatepass")
+        principal = self._verified.get(header)
         if principal is None:
             principal = self._principal(check_access(token, self._rings.access, self._policy, now))
-            self._verified.put(token, principal)
+            self._verified.put(header, principal)
         if principal.expires_at <= now:
-            self._verified.drop(token)
+            self._verified.drop(header)
             raise TokenExpired("exp has passed")
         feed.revocations.check(principal.id, principal.session_id, principal.version)
         return principal
 
-    def remember(self, bearer: bytes, principal: Principal) -> None:
-        """Let `recall` find a caller by the whole Authorization header."""
-        self._recalled.put(bearer, principal)
-
     def recall(self, bearer: bytes | None) -> Principal | None:
-        """The caller whose token has verified before and still holds; None if anything speaks
-        against it. Reads memory, and changes nothing.
+        """The caller whose token has verified before, by the whole Authorization header as we would
+        write it; None if anything speaks against it. Reads memory, and changes nothing.
         """
         principal = self._known.get(bearer)
         if principal is None:
