@@ -59,6 +59,9 @@ ANYONE: dict[str, Any] = {"origins": ["*"], "credentials": False}
         ({"methods": ["patch"]}, "methods: 'patch'. Did you mean 'PATCH'"),
         ({"methods": ["trace"]}, "methods: no browser sends 'trace'"),
         ({"methods": ["CONNECT"]}, "methods: no browser sends 'CONNECT'"),
+        ({"methods": ["POTS"]}, "methods: 'POTS' is no HTTP method. Did you mean 'POST'"),
+        ({"methods": ["XYZZY"]}, "methods: 'XYZZY' is no HTTP method. Take one that is registered"),
+        ({"methods": ["PRI"]}, "methods: 'PRI' is no HTTP method"),
         ({"methods": ["*"]}, "methods: with credentials"),
         ({"allowed_headers": ["*"]}, "allowed_headers: with credentials"),
         ({"allowed_headers": ["*", "Authorization"]}, "allowed_headers: with credentials"),
@@ -72,6 +75,13 @@ ANYONE: dict[str, Any] = {"origins": ["*"], "credentials": False}
         ({"max_age": 600.0}, "max_age: 600.0"),
         ({"max_age": True}, "max_age: True"),
         ({"allow": APP}, "allow: takes a plain function"),
+        ({"credentials": "no"}, "credentials: 'no' is neither True nor False. Did you mean False"),
+        ({"credentials": None}, "credentials: None is neither True nor False. Did you mean False"),
+        ({"private_network": "yes"}, "private_network: 'yes' is neither .* Did you mean True"),
+        (
+            {**ANYONE, "dangerously_allow_any_origin": "off"},
+            "dangerously_allow_any_origin: 'off' is neither",
+        ),
     ],
 )
 def test_what_does_not_start(options: dict[str, Any], cure: str):
@@ -120,6 +130,9 @@ def test_the_middleware_does_not_start_either():
         CORS(served, origins=["*"])
     with pytest.raises(ConfigurationError, match="own: this is a text"):
         CORS(served, own=APP)
+    report_only: Any = "no"
+    with pytest.raises(ConfigurationError, match="report_only: 'no' is neither True nor False"):
+        CORS(served, origins=[APP], report_only=report_only)
 
 
 @pytest.mark.parametrize(

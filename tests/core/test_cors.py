@@ -383,3 +383,11 @@ def test_what_can_only_be_asked_is_taken_as_own():
 def test_a_text_of_own_origins_would_match_by_its_parts():
     with pytest.raises(ConfigurationError, match=r"^own: .*own=\['https://app.example.com'\]"):
         configured_own(APP, "own")
+
+
+@pytest.mark.parametrize(
+    "method", ["GET", "QUERY", "PROPFIND", "BASELINE-CONTROL", "UPDATEREDIRECTREF"]
+)
+def test_every_registered_method_can_be_named(method: str):
+    preflight = dict(CorsPolicy([APP], methods=[method]).preflight(APP))
+    assert preflight[b"access-control-allow-methods"] == method.encode()

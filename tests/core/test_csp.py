@@ -314,3 +314,13 @@ def test_no_source_reaches_out_of_its_directive(source: str):
     assert text == f"img-src {source}"
     assert not set(text) & set(";,\r\n\0")
     assert text.count(" ") == 1
+
+
+@pytest.mark.parametrize("option", ["defaults", "report_only", "dangerously_without_default_src"])
+def test_what_only_counts_as_true_is_refused(option: str):
+    given: Any = {option: "no"}
+    with pytest.raises(ConfigurationError) as caught:
+        ContentSecurityPolicy(**given)
+    assert str(caught.value) == (
+        f"content_security_policy: {option}: 'no' is neither True nor False. Did you mean False?"
+    )

@@ -262,6 +262,8 @@ def test_a_name_that_browsers_would_write_otherwise_is_refused(name: str):
 
 def test_secrets_that_can_sign():
     assert checked_secrets([NEW, OLD]) == (NEW, OLD)
+    in_hex = NEW.hex().encode()
+    assert checked_secrets([in_hex, in_hex[:32]]) == (in_hex, in_hex[:32])
 
 
 @pytest.mark.parametrize(
@@ -273,6 +275,10 @@ def test_secrets_that_can_sign():
         ([NEW[:31]], "number 1 has fewer than 32 bytes"),
         ([NEW, b""], "number 2 has fewer than 32 bytes"),
         ([NEW.hex()], "number 1 is not bytes"),
+        ([bytes(32)], "number 1 is guessable"),
+        ([NEW, b"x" * 64], "number 2 is guessable"),
+        ([b"password" * 4], "number 1 is guessable"),
+        ([b"01" * 16], "number 1 is guessable"),
     ],
 )
 def test_secrets_that_cannot_are_refused_and_not_repeated(secrets: Any, cure: str):

@@ -630,6 +630,12 @@ async def test_refusals_are_envelopes():
         ({"form_field": "a b"}, "form_field: "),
         ({"exempt": "/hooks"}, r"Did you mean exempt=\['/hooks'\]"),
         ({"exempt": ["hooks"]}, "Did you mean '/hooks'"),
+        ({"exempt": ["/*"]}, r"exempt: '/\*' would let everybody in everywhere"),
+        ({"exempt": ["/a/../b"]}, "exempt: '/a/../b' may be taken for another path"),
+        ({"secrets": [bytes(32)]}, "secrets: number 1 is guessable"),
+        ({"secure": "no"}, r"secure: 'no' is neither True nor False\. Did you mean False"),
+        ({"strict": "yes"}, "strict: 'yes' is neither"),
+        ({"report_only": "no"}, "report_only: 'no' is neither"),
     ],
 )
 def test_options_that_cannot_be_honoured_start_nothing(options: dict[str, Any], text: str):

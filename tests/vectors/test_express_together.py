@@ -55,7 +55,11 @@ def _is_cookie(name: str) -> bool:
 async def test_csrf(env: str) -> None:
     secure = env == "production"
     app = CSRF(
-        things, secrets=[b"s" * 32], origins=[f"https://{HOST}"], binding=_session, secure=secure
+        things,
+        secrets=[bytes(range(32))],
+        origins=[f"https://{HOST}"],
+        binding=_session,
+        secure=secure,
     )
     cases = []
     async with client(app) as asked:

@@ -20,6 +20,7 @@ from authward.core.csp_sources import (
     has_sense,
     wrong,
 )
+from authward.core.flags import flag
 
 __all__ = [
     "DEFAULTS",
@@ -70,6 +71,8 @@ class ContentSecurityPolicy:
     """What is sent, in its order."""
 
     def __post_init__(self) -> None:
+        for option in ("defaults", "report_only", "dangerously_without_default_src"):
+            flag(f"content_security_policy: {option}", getattr(self, option))
         laid: dict[str, Sources | None] = {}
         for name, sources in self.directives.items():
             known = directive_name(name)

@@ -21,6 +21,7 @@ ANONYMOUS_BYTES = 16
 _SAME_SITE = frozenset({None, "same-origin", "none"})
 _MAX_TOKEN = 128
 _SECRET_BYTES = 32
+_DIFFERENT_BYTES = 8  # 16 random bytes in hex, the least varied that is long enough, have more
 _DAY_S = 86_400
 _ANONYMOUS_ID = re.compile(r"[0-9a-f]{32}")
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9*._-]{1,64}")
@@ -151,6 +152,10 @@ def checked_secrets(secrets: Sequence[bytes] | str) -> tuple[bytes, ...]:
         if len(secret) < _SECRET_BYTES:
             raise ConfigurationError(
                 f"secrets: number {at + 1} has fewer than {_SECRET_BYTES} bytes. {cure}"
+            )
+        if len(set(secret)) < _DIFFERENT_BYTES:
+            raise ConfigurationError(
+                f"secrets: number {at + 1} is guessable: few different bytes, repeated. {cure}"
             )
     return tuple(secrets)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -10,8 +9,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from authward.clock import SystemClock
 from authward.core.bearer import bearer_token, websocket_token
 from authward.core.keys import Key
-from authward.core.paths import Paths, several
 from authward.core.principal import Principal
+from authward.core.resolved import OpenPaths
 from authward.core.tokens import TokenPolicy, check_access
 from authward.core.verified import VerifiedTokens
 from authward.core.verifying import Jwk, VerifyingRing
@@ -22,9 +21,6 @@ from authward.ports import Clock
 
 PRINCIPAL = "authward.principal"
 """The key of the scope that holds who calls."""
-
-# What a framework or a file system may take for another path.
-_UNRESOLVED = re.compile(r"//|\\|/\.{1,2}(?:/|$)")
 
 
 class BearerAuth:
@@ -56,14 +52,9 @@ class BearerAuth:
                 raise ConfigurationError(
                     f"{option}: missing. Say what the server's AUTHWARD_{option.upper()} says"
                 )
-        paths = dict.fromkeys(several("public", public), True)
-        if "/*" in paths:
-            raise ConfigurationError(
-                "public: '/*' would let everybody in everywhere. Name the paths that need no token"
-            )
         self._app = app
         self._policy = TokenPolicy(issuer, audience, access_ttl=0, refresh_ttl=0)
-        self._public = Paths(paths, "public")
+        self._public = OpenPaths(public, "public")
         self._clock = SystemClock() if clock is None else clock
         self.use_keys(keys)
 
@@ -77,7 +68,7 @@ class BearerAuth:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
-        if kind not in ("http", "websocket") or self._is_public(scope["path"]):
+        if kind not in ("http", "websocket") or self._public.hold(scope["path"]):
             return await self._app(scope, receive, send)
         now = self._clock.now()
         offered = scope.get("subprotocols", ())
@@ -91,9 +82,6 @@ class BearerAuth:
         socket = Socket(receive, send, offered)
         socket.watch(lambda: self._left(token))
         await socket.run(self._app, scope)
-
-    def _is_public(self, path: str) -> bool:
-        return self._public.get(path) is True and not _UNRESOLVED.search(path)
 
     def _principal(self, token: str, now: float) -> Principal:
         principal = self._verified.get(token)

@@ -16,6 +16,7 @@ from authward.core.cors import (
     VARY,
     CorsPolicy,
 )
+from authward.core.flags import flag
 from authward.core.origins import configured_own, parse_origin
 from authward.core.text import printable
 from authward.errors import OriginNotAllowed
@@ -71,7 +72,7 @@ class CORS:
             dangerously_allow_any_origin=dangerously_allow_any_origin,
         )
         self._own = configured_own(own, "own")
-        self._report_only = report_only
+        self._report_only = flag("report_only", report_only)
         self._clock = SystemClock() if clock is None else clock
         self.reports = Reports()
 

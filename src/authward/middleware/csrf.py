@@ -27,7 +27,8 @@ from authward.core.csrf import (
     trusted_origins,
 )
 from authward.core.csrf import csrf_token as token_of
-from authward.core.paths import Paths, several
+from authward.core.flags import flag
+from authward.core.resolved import OpenPaths
 from authward.errors import ConfigurationError, MalformedRequest, OriginNotAllowed, Refusal
 from authward.middleware.answers import refuse
 from authward.middleware.beginning import Beginning
@@ -108,16 +109,16 @@ class CSRF:
         chance: Chance = os.urandom,
     ) -> None:
         self._app = app
+        self._secure = flag("secure", secure)
+        self._strict = flag("strict", strict)
+        self._report_only = flag("report_only", report_only)
         self._secrets = checked_secrets(secrets)
         self._trusted = trusted_origins(origins, secure=secure)
         self._binding = binding
         self._field = None if form_field is None else FormField(form_field)
         self._protects = protects
-        self._exempt = Paths(dict.fromkeys(several("exempt", exempt), True), "exempt")
-        self._strict = strict
-        self._secure = secure
+        self._exempt = OpenPaths(exempt, "exempt")
         self._cookie = CookieNames.of(production=secure).csrf
-        self._report_only = report_only
         self._clock = SystemClock() if clock is None else clock
         self._chance = chance
         self.reports = Reports()
@@ -171,7 +172,7 @@ class CSRF:
         return self._field
 
     def _concerns(self, scope: Scope) -> bool:
-        if self._exempt.get(scope["path"]):
+        if self._exempt.hold(scope["path"]):
             return False
         return self._protects is None or self._protects(scope)
 

@@ -1,0 +1,41 @@
+"""Paths that a protection lets alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from authward.core.paths import Paths, several
+from authward.errors import ConfigurationError
+
+# What a framework, a file system or a server behind may take for another path: empty, `.` and `..`
+# segments, backslashes, and a second decoding that would make some.
+_UNRESOLVED = re.compile(r"//|\\|/\.{1,2}(?:[/;]|$)|%(?:2e|2f|5c)", re.IGNORECASE)
+
+
+class OpenPaths:
+    """Paths that are let alone, exactly or with `*` at the end. One that may be taken for another,
+    like `/hooks/../transfer`, never is. Raises ConfigurationError with the name of the option.
+    """
+
+    __slots__ = ("_paths",)
+
+    def __init__(self, given: Iterable[str], option: str) -> None:
+        paths = dict.fromkeys(several(option, given), True)
+        if "/*" in paths:
+            raise ConfigurationError(
+                f"{option}: '/*' would let everybody in everywhere. Name single paths, "
+                "like '/health' or '/hooks/*'"
+            )
+        self._paths = Paths(paths, option)
+        for path in paths:
+            # '/static/.*' is for files like '/static/.well-known'.
+            if _UNRESOLVED.search(path):
+                raise ConfigurationError(
+                    f"{option}: '{path}' may be taken for another path, and would never be let "
+                    "alone. Write it without '//', '/./', '/../', '\\' and what decodes to them"
+                )
+
+    def hold(self, path: str) -> bool:
+        """Whether this path, decoded as in a scope, is one of them."""
+        return self._paths.get(path) is True and not _UNRESOLVED.search(path)
