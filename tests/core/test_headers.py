@@ -223,9 +223,49 @@ def test_headers_that_can_be_read_once_are_not_lost():
 def test_a_policy_names_what_it_watches():
     watched = [*(name for name, _ in ON_HTTPS), b"x-powered-by"]
     assert DEFAULT_POLICY.names == spellings(watched)
-    assert spellings([b"X-a"]) == {b"x-a", b"X-A"}
+    assert spellings([b"X-ab"]) == {b"x-ab", b"X-Ab", b"X-AB"}
     assert b"x-powered-by" not in SecurityPolicy(hide_powered_by=False).names
     assert b"x-a" in SecurityPolicy(extra=(("X-A", "b"),)).names
+
+
+# helmet's and the RFCs' own.
+USUAL = [
+    b"Content-Security-Policy",
+    b"Cross-Origin-Opener-Policy",
+    b"Cross-Origin-Resource-Policy",
+    b"Origin-Agent-Cluster",
+    b"Referrer-Policy",
+    b"Strict-Transport-Security",
+    b"X-Content-Type-Options",
+    b"X-DNS-Prefetch-Control",
+    b"X-Download-Options",
+    b"X-Frame-Options",
+    b"X-Permitted-Cross-Domain-Policies",
+    b"X-XSS-Protection",
+    b"Permissions-Policy",
+]
+
+
+@pytest.mark.parametrize("written", USUAL)
+def test_a_header_in_any_usual_spelling_is_not_sent_twice(written: bytes):
+    added = DEFAULT_POLICY.headers(https=True)
+    for name in (written, written.upper(), written.lower(), written.title()):
+        headers = merged([(name, b"mine")], added, DEFAULT_POLICY.names)
+        named = [value for one, value in headers if one.lower() == written.lower()]
+        assert named == [b"mine"], name
+        assert len(headers) == len(added)
+
+
+def test_the_usual_spellings_are_of_the_default_headers():
+    assert [name.lower() for name in USUAL] == [name for name, _ in ON_HTTPS]
+
+
+@pytest.mark.parametrize(
+    "written",
+    [b"X-Request-ID", b"RateLimit-Policy", b"RateLimit-Reset", b"X-Powered-By", b"NEL", b"ETag"],
+)
+def test_other_names_have_their_usual_spelling_too(written: bytes):
+    assert {written, written.title(), written.upper()} <= spellings([written.lower()])
 
 
 # --- misconfiguration -------------------------------------------------------------------------
@@ -267,6 +307,17 @@ def test_a_policy_names_what_it_watches():
         ("extra", (("content-security-policy", "x"),), "Use content_security_policy"),
         ("extra", (("Set-Cookie", "a=b"),), "belongs to one answer"),
         ("extra", (("content-length", "0"),), "belongs to one answer"),
+        ("extra", (("Vary", "Accept-Encoding"),), "says what one answer was chosen by"),
+        ("extra", (("Access-Control-Allow-Origin", "*"),), "Use CORS"),
+        ("extra", (("access-control-max-age", "1"),), "Use CORS"),
+        ("extra", (("RateLimit", "a"),), "RateLimit sends it"),
+        ("extra", (("ratelimit-limit", "1"),), "RateLimit sends it"),
+        ("extra", (("Retry-After", "1"),), "RateLimit sends it"),
+        ("extra", (("X-Request-ID", "1"),), "RequestId sends it"),
+        ("extra", (("x-a",),), "Write (('x-name', 'value'),)"),
+        ("extra", (("x-a", 1),), "Write (('x-name', 'value'),)"),
+        ("extra", ((b"x-a", "b"),), "Write (('x-name', 'value'),)"),
+        ("hide_powered_by", "no", "Did you mean False?"),
     ],
 )
 def test_what_cannot_be_sent_is_refused_with_its_cure(option: str, value: Any, cure: str):
@@ -285,6 +336,8 @@ def test_what_cannot_be_sent_is_refused_with_its_cure(option: str, value: Any, c
         ({"max_age": 1.5}, "max_age=1.5 is not whole seconds"),
         ({"max_age": True}, "max_age=True is not whole seconds"),
         ({"max_age": "1y"}, "max_age='1y' is not whole seconds"),
+        ({"preload": "no"}, "preload: 'no' is neither True nor False. Did you mean False?"),
+        ({"include_subdomains": 1}, "include_subdomains: 1 is neither True nor False"),
     ],
 )
 def test_hsts_that_cannot_be_is_refused_with_its_cure(options: Any, cure: str):

@@ -172,6 +172,20 @@ async def test_an_exception_of_the_app_passes_through():
         await call(SecurityHeaders(app), scope_of("websocket"))
 
 
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"policy": {}}, r"policy: \{\} is no SecurityPolicy\. Make one"),
+        ({"policy": None}, r"policy: None is no SecurityPolicy\. Make one"),
+        ({"https": "no"}, r"https: 'no' is neither True nor False\. Did you mean False"),
+        ({"https": "on"}, "Did you mean True"),
+    ],
+)
+def test_options_that_cannot_be_honoured_start_nothing(options: dict[str, Any], text: str):
+    with pytest.raises(ConfigurationError, match=text):
+        SecurityHeaders(answering(), **options)
+
+
 # --- a real server --------------------------------------------------------------------------
 
 

@@ -4,12 +4,13 @@ each answer.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Final, Literal, get_args
 
 from authward.core.csp import ContentSecurityPolicy, Nonce
+from authward.core.extra_headers import check_extra
+from authward.core.flags import flag
 from authward.core.permissions_policy import PermissionsPolicy
 from authward.errors import ConfigurationError
 
@@ -34,15 +35,14 @@ CrossDomainPolicies = Literal["none", "master-only", "by-content-type", "all"]
 
 _YEAR = 31_536_000
 _POWERED_BY = b"x-powered-by"
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
-_VALUE = re.compile(r"([!-~]([\t -~]*[!-~])?)?", re.ASCII)
-# What belongs to one answer, and must not be stamped on all of them.
-_NOT_EXTRA = frozenset(
-    {
-        *("connection", "content-encoding", "content-length", "content-type", "date"),
-        *("keep-alive", "set-cookie", "trailer", "transfer-encoding", "upgrade"),
-    }
-)
+# The words of header names that RFCs, IANA's registry and helmet write otherwise than `str.title`.
+_USUAL: Final[Mapping[bytes, bytes]] = {
+    word.lower(): word
+    for word in (
+        *(b"CH", b"CT", b"DNS", b"ETag", b"GPC", b"ID", b"NEL", b"RateLimit", b"SourceMap"),
+        *(b"UA", b"WWW", b"WebSocket", b"XSS"),
+    )
+}
 
 _CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
     "cross_origin_embedder_policy": get_args(EmbedderPolicy),
@@ -73,6 +73,8 @@ class StrictTransportSecurity:
         where = "strict_transport_security"
         if type(self.max_age) is not int or self.max_age < 0:
             raise ConfigurationError(f"{where}: max_age={self.max_age!r} is not whole seconds >= 0")
+        for option in ("include_subdomains", "preload"):
+            flag(f"{where}: {option}", getattr(self, option))
         if self.preload and not self.include_subdomains:
             raise ConfigurationError(
                 f"{where}: preload without include_subdomains is refused by the preload list. "
@@ -138,7 +140,8 @@ class SecurityPolicy:
                 raise ConfigurationError(
                     f"{option}: {value!r} is no {kind.__name__}. Make one, or None to leave it out"
                 )
-        _check_extra(self.extra)
+        flag("hide_powered_by", self.hide_powered_by)
+        check_extra(self.extra, _OPTIONS)
         sent = {https: tuple(self._written(https)) for https in (False, True)}
         watched = {name for name, _ in (*sent[False], *sent[True])}
         if self.hide_powered_by:
@@ -188,11 +191,18 @@ _OPTIONS = tuple(
 
 
 def spellings(names: Iterable[bytes]) -> frozenset[bytes]:
-    """`names` in lower case, as ASGI asks for, and as people write them: an app that does not heed
-    it must not get a header twice.
+    """`names` in lower case, as ASGI asks for, and as people write them: `X-Xss-Protection`,
+    `X-XSS-Protection`, `X-XSS-PROTECTION`. An app that does not heed it must not get a header
+    twice.
     """
     lower = {name.lower() for name in names}
-    return frozenset(lower | {name.title() for name in lower})
+    usual = {
+        b"-".join(_USUAL.get(word, word.capitalize()) for word in name.split(b"-"))
+        for name in lower
+    }
+    return frozenset(
+        lower | usual | {name.title() for name in lower} | {name.upper() for name in lower}
+    )
 
 
 def merged(own: Iterable[Header], added: Sequence[Header], names: frozenset[bytes]) -> list[Header]:
@@ -225,30 +235,6 @@ def _check_choice(option: str, value: object, choices: Sequence[str]) -> None:
             raise ConfigurationError(
                 f"{option}: {one!r} is none of {', '.join(choices)}. None leaves the header out"
             )
-
-
-def _check_extra(extra: tuple[tuple[str, str], ...]) -> None:
-    given: object = extra
-    if not isinstance(given, tuple) or any(not isinstance(one, tuple) for one in given):
-        raise ConfigurationError(f"extra: {extra!r} is not pairs. Write (('x-name', 'value'),)")
-    seen: set[str] = set()
-    for name, value in extra:
-        known = name.lower()
-        if _TOKEN.fullmatch(name) is None:
-            raise ConfigurationError(f"extra: {name!r} is no header name (RFC 9110 section 5.1)")
-        if known in _NOT_EXTRA:
-            raise ConfigurationError(f"extra: {known} belongs to one answer. Set it in the app")
-        if known.replace("-", "_") in _OPTIONS:
-            option = known.replace("-", "_")
-            raise ConfigurationError(f"extra: {known} has a field of its own. Use {option}")
-        if known in seen:
-            raise ConfigurationError(f"extra: {known} is there twice. Give it once")
-        if _VALUE.fullmatch(value) is None:
-            raise ConfigurationError(
-                f"extra: {known}: {value!r} must be ASCII text, without line breaks (they would "
-                "begin a header of their own) and without spaces around it"
-            )
-        seen.add(known)
 
 
 DEFAULT_POLICY: Final = SecurityPolicy()

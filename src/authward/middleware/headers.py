@@ -9,6 +9,7 @@ from typing import Any
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from authward.core.csp import NONCE_BYTES, Nonce, nonce_of
+from authward.core.flags import flag
 from authward.core.headers import DEFAULT_POLICY, SecurityPolicy, merged
 from authward.errors import ConfigurationError
 from authward.ports import Chance
@@ -24,7 +25,7 @@ class SecurityHeaders:
     handshakes too. What the app sets itself is left as it is.
 
     `https` says how browsers reach us, whatever a proxy speaks to us. Stands outermost: what lies
-    around it answers without these headers.
+    around it answers without these headers. Raises ConfigurationError.
     """
 
     def __init__(
@@ -35,9 +36,15 @@ class SecurityHeaders:
         https: bool = True,
         chance: Chance = os.urandom,
     ) -> None:
+        given: object = policy
+        if not isinstance(given, SecurityPolicy):
+            raise ConfigurationError(
+                f"policy: {given!r} is no SecurityPolicy. Make one, like "
+                "SecurityPolicy(x_frame_options='DENY'), or leave it out"
+            )
         self._app = app
         self._policy = policy
-        self._https = https
+        self._https = flag("https", https)
         self._chance = chance
         self._added = policy.headers(https=https)
 
