@@ -16,7 +16,7 @@ from authward.core.cors import EXPOSED_HEADERS, CorsPolicy
 from authward.core.headers import SecurityPolicy
 from authward.core.hosts import IN_PROCESS, host_name
 from authward.core.limits import Decision, SlidingWindows
-from authward.errors import Refusal, Unavailable
+from authward.errors import ConfigurationError, Refusal, Unavailable
 from authward.middleware.protections import Protections
 from authward.middleware.reports import Reports
 from authward.ports import Clock
@@ -51,6 +51,11 @@ class Front:
         headers: SecurityPolicy,
         cors: CorsPolicy | None,
     ) -> None:
+        if cors is not None and settings.origins:
+            raise ConfigurationError(
+                "cors: would replace origins, which are set too. Name them in the policy, "
+                "or leave cors out"
+            )
         self._settings = settings
         self._running = running
         self._clock = clock

@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from httpx2 import ASGITransport, AsyncClient
 from starlette.testclient import TestClient
+from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
 from authward import Authward, ConfigurationError
+from authward.core.cors import CorsPolicy
 from authward.errors import Unavailable
 from authward.services.feed import Feed
 
@@ -114,3 +117,33 @@ async def test_a_start_that_fails_midway_leaves_nothing_behind(
     await auth.shutdown()
     await asyncio.sleep(0)  # what was cancelled ends
     assert asyncio.all_tasks() == before
+
+
+def test_origins_that_a_policy_would_replace(make_auth: Callable[..., Authward]) -> None:
+    with pytest.raises(ConfigurationError, match="cors: would replace origins"):
+        make_auth(origins=["https://a.example"], cors=CorsPolicy(["https://b.example"]))
+
+
+def test_a_caller_is_not_asked_for_in_a_thread_of_nobody(
+    make_auth: Callable[..., Authward],
+) -> None:
+    auth = make_auth()
+    found: list[Exception] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await asyncio.to_thread(auth.principal, scope)
+        except ConfigurationError as error:
+            found.append(error)
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def ask() -> None:
+        await auth.startup()
+        transport = ASGITransport(auth.wrap(app))
+        async with AsyncClient(transport=transport, base_url="http://localhost") as client:
+            await client.get("/")
+        await auth.shutdown()
+
+    asyncio.run(ask())
+    assert "hand the caller on" in str(found[0])

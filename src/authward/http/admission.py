@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol, cast
 
-from anyio import from_thread
+from anyio import NoEventLoopError, from_thread
 from starlette.requests import HTTPConnection
 from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -92,7 +92,14 @@ class Admission:
             asyncio.get_running_loop()
         except RuntimeError:
             # A sync endpoint, in a worker thread: the services belong to the event loop.
-            return from_thread.run_sync(partial(self._admit, scope, roles, permissions))
+            asking = partial(self._admit, scope, roles, permissions)
+            try:
+                return from_thread.run_sync(asking)
+            except NoEventLoopError:
+                raise ConfigurationError(
+                    "principal: asked in a thread that no event loop waits for. Ask in the "
+                    "endpoint, and hand the caller on"
+                ) from None
         return self._admit(scope, roles, permissions)
 
     def peek(self, scope: Scope) -> Principal | None:
