@@ -251,17 +251,34 @@ class TestRefused:
         again = await two.take(key, limit)
         assert 599 < again.reset <= first.reset <= 600
 
-    async def test_under_a_limit_that_was_lowered(
+
+class TestLimits:
+    async def test_of_one_key_are_apart(
+        self, limiters: Limiters, clock: TurnedClock, key: str
+    ) -> None:
+        """A limit that was changed begins anew."""
+        one, two = await limiters(), await limiters()
+        limits = [Limit(2, 60), Limit(4, 60), Limit(2, 61), Limit(2, 1.5), Limit(2, 2)]
+        for limit in limits:
+            taken = [await one.take(key, limit) for _ in range(limit.most)]
+            assert [decision.remaining for decision in taken] == [*range(limit.most)][::-1]
+        assert not any([(await two.take(key, limit)).allowed for limit in limits])
+
+    async def test_a_shorter_window_frees_no_place_of_a_longer_one(
         self, limiters: Limiters, clock: TurnedClock, key: str
     ) -> None:
         one, two = await limiters(), await limiters()
-        for _ in range(4):
-            assert (await one.take(key, Limit(10, 60))).allowed
-            clock.turn(10_000)
-        refused = await two.take(key, Limit(2, 60))
-        assert (refused.allowed, refused.remaining) == (False, 0)
-        assert 38 < refused.reset <= 40  # three of the four must go
-        assert (await two.take(key, Limit(10, 60))).allowed
+        allowed = 0
+        for _ in range(20):
+            assert (await one.take(key, Limit(50, 1))).allowed
+            allowed += (await two.take(key, FIVE)).allowed
+            clock.turn(1001)
+        assert allowed == 5
+
+    async def test_a_refusal_is_of_its_own_limit(self, limiter: RateLimiter, key: str) -> None:
+        """Refusals are remembered."""
+        assert await let_in(limiter, key, Limit(1, 60), 3) == 1
+        assert await let_in(limiter, key, Limit(2, 60), 3) == 2
 
 
 class TestKeys:
@@ -298,7 +315,7 @@ class TestKeys:
         limit = Limit(1, 900)
         long = key + "x" * 300
         assert (await limiter.take(long, limit)).allowed
-        assert (await limiter.take(stored_key(long), limit)).allowed
+        assert (await limiter.take(stored_key(long, limit), limit)).allowed
 
 
 async def test_what_was_counted_outlives_the_process(

@@ -11,8 +11,10 @@ class Counting:
 
     def __init__(self) -> None:
         self.windows: dict[Limit, SlidingWindows] = {}
+        self.keys: list[str] = []
 
     async def take(self, key: str, limit: Limit, cost: int = 1) -> Decision:
+        self.keys.append(key)
         windows = self.windows.setdefault(limit, SlidingWindows(limit))
         return windows.take(key, 0.0, cost)
 
@@ -38,6 +40,15 @@ async def test_installations_on_one_limiter_are_apart():
     there = Throttling(shared, "there", general=None, credential=TWO)
     assert [await allowed(here, "/login") for _ in range(3)] == [True, True, False]
     assert await allowed(there, "/login")
+
+
+async def test_its_keys_are_nobody_elses():
+    shared = Counting()
+    # Whatever an installation is called: `policy` begins the keys of policies.
+    throttling = Throttling(shared, "policy", general=TWO, credential=TWO)
+    await throttling.take("/login", "192.0.2.1")
+    await throttling.take_general("192.0.2.1")
+    assert shared.keys == ["server policy /login 192.0.2.1", "server policy general 192.0.2.1"]
 
 
 async def test_what_is_off_counts_nothing():

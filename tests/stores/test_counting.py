@@ -56,18 +56,27 @@ class TestDecide:
 
 
 class TestKeys:
-    @pytest.mark.parametrize("key", ["", "login 203.0.113.9", "login 2001:db8::/56", "x" * 200])
+    @pytest.mark.parametrize("key", ["", "login 203.0.113.9", "login 2001:db8::/56", "x" * 193])
     def test_a_plain_one_stays_itself(self, key: str) -> None:
-        assert stored_key(key) == key
+        assert stored_key(key, LIMIT) == f"3/10.0 {key}"
 
-    @pytest.mark.parametrize("key", ["x" * 201, "a\0", "é", "\ud800", "a\n", "sha256:" + "0" * 64])
+    @pytest.mark.parametrize("key", ["x" * 194, "a\0", "é", "\ud800", "a\n"])
     def test_any_other_is_hashed(self, key: str) -> None:
-        found = stored_key(key)
+        found = stored_key(key, LIMIT)
         assert found.startswith("sha256:")
         assert len(found) == 71
-        assert found != key
-        assert stored_key(key) == found
-        assert stored_key(key + "x") != found
+        assert stored_key(key, LIMIT) == found
+        assert stored_key(key + "x", LIMIT) != found
+
+    def test_one_that_looks_like_a_hash_meets_none(self) -> None:
+        found = stored_key("x" * 300, LIMIT)
+        assert stored_key(found, LIMIT) != found
+
+    @pytest.mark.parametrize("key", ["a", "é"])
+    def test_each_limit_has_its_own(self, key: str) -> None:
+        limits = [Limit(5, 900), Limit(50, 900), Limit(5, 1), Limit(5, 1.0001), Limit(5, 1.001)]
+        assert len({stored_key(key, one) for one in limits}) == len(limits)
+        assert stored_key(key, Limit(5, 900)) == stored_key(key, Limit(5, 900.0))
 
 
 @pytest.mark.parametrize("cost", [1, 3])
@@ -87,25 +96,23 @@ class TestRefusals:
 
     def test_one_holds_until_there_is_room(self) -> None:
         kept = Refusals()
-        assert kept.find("a", LIMIT, 1, 100) is None
+        assert kept.find("a", 1, 100) is None
         kept.note("a", self.refused(reset=8), 1, 100)
-        assert kept.find("a", LIMIT, 1, 103) == (False, LIMIT, 0, 5)
-        assert kept.find("b", LIMIT, 1, 103) is None
-        assert kept.find("a", LIMIT, 1, 108) is None
+        assert kept.find("a", 1, 103) == (False, LIMIT, 0, 5)
+        assert kept.find("b", 1, 103) is None
+        assert kept.find("a", 1, 108) is None
         assert len(kept) == 0
 
-    def test_one_is_for_its_limit_and_its_cost(self) -> None:
+    def test_one_is_for_its_cost(self) -> None:
         kept = Refusals()
         kept.note("a", self.refused(remaining=1), 2, 100)
-        assert kept.find("a", LIMIT, 2, 100) == (False, LIMIT, 1, 10)
-        assert kept.find("a", LIMIT, 1, 100) is None
-        assert kept.find("a", LIMIT, 3, 100) is None  # which waits for longer
-        assert kept.find("a", Limit(4, 10), 2, 100) is None
-        assert kept.find("a", Limit(3, 10), 2, 100) is not None
+        assert kept.find("a", 2, 100) == (False, LIMIT, 1, 10)
+        assert kept.find("a", 1, 100) is None
+        assert kept.find("a", 3, 100) is None  # which waits for longer
 
     def test_the_oldest_makes_room(self) -> None:
         kept = Refusals(most=2)
         for key in ("a", "b", "a", "c"):
             kept.note(key, self.refused(), 1, 100)
         assert len(kept) == 2
-        assert [key for key in "abc" if kept.find(key, LIMIT, 1, 100)] == ["a", "c"]
+        assert [key for key in "abc" if kept.find(key, 1, 100)] == ["a", "c"]

@@ -67,12 +67,12 @@ async def test_a_place_is_nine_bytes_or_so_and_goes_by_itself(
     limiter = make(redis_server.url, patience=10)
     await limiter.take("many", Limit(1000, 900), 1000)
     [name] = redis_server.ask("KEYS", "*")
-    assert name == f"{redis.PREFIX}many"
+    assert name == f"{redis.PREFIX}1000/900.0 many"
     assert redis_server.ask("MEMORY", "USAGE", name) < 12_000
     left = redis_server.ask("PTTL", name)
     assert 890_000 < left <= 900_001
     await limiter.take("brief", Limit(2, 1), 1)
-    assert 0 < redis_server.ask("PTTL", f"{redis.PREFIX}brief") <= 1001
+    assert 0 < redis_server.ask("PTTL", f"{redis.PREFIX}2/1.0 brief") <= 1001
 
 
 async def test_a_refusal_writes_nothing(redis_server: Server, make: Make) -> None:
@@ -170,7 +170,7 @@ class TestAway:
         ("command", "said"),
         [
             (("CONFIG", "SET", "requirepass", "hunter2"), "NOAUTH|AUTH|Authentication"),
-            (("SET", f"{redis.PREFIX}a", "a text"), "WRONGTYPE|wrong kind"),
+            (("SET", f"{redis.PREFIX}5/900.0 a", "a text"), "WRONGTYPE|wrong kind"),
             (("CONFIG", "SET", "maxmemory", "1"), "OOM|maxmemory"),
             (("REPLICAOF", "127.0.0.1", "1"), "READONLY|read only|replica"),
         ],

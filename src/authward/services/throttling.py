@@ -10,7 +10,7 @@ _GENERAL = "general"
 
 class Throttling:
     """Counts the requests of clients in `limiter`. A limit of None is off. `name` keeps apart the
-    installations that share one limiter.
+    installations that share one limiter. Its keys begin with `server`: no other's may.
     """
 
     def __init__(
@@ -36,6 +36,4 @@ class Throttling:
         return await self._take(_GENERAL, client, self._general)
 
     async def _take(self, what: str, client: str, limit: Limit) -> Decision:
-        # A limit that was changed begins anew: a place counts as long as its window was.
-        rate = limit.policy.decode()
-        return await self._limiter.take(f"{self._name} {what} {rate} {client}", limit)
+        return await self._limiter.take(f"server {self._name} {what} {client}", limit)

@@ -14,13 +14,17 @@ LONGEST_KEY = 200
 _HASHED = "sha256:"
 
 
-def stored_key(key: str) -> str:
-    """`key` as a store can keep it: itself if it is short and plain, else its hash."""
-    plain = len(key) <= LONGEST_KEY and key.isascii() and key.isprintable()
-    # What looks like a hash is hashed too, or it could be made to meet another key's.
-    if plain and not key.startswith(_HASHED):
-        return key
-    return _HASHED + sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
+def stored_key(key: str, limit: Limit) -> str:
+    """Where the places under `key` and `limit` are kept: `5/900.0 <key>` if that is short and
+    plain, else its hash.
+
+    Each limit has places of its own: a shorter window would cut off what a longer one still counts.
+    """
+    # Begins with a digit, so no key can be made to look like another's hash.
+    name = f"{limit.most}/{float(limit.window)!r} {key}"
+    if len(name) <= LONGEST_KEY and name.isascii() and name.isprintable():
+        return name
+    return _HASHED + sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def check_cost(cost: int, limit: Limit) -> None:
@@ -85,14 +89,15 @@ class Refusals:
         _, limit, remaining, reset = decision
         self._kept[key] = _Refusal(asked + reset, limit, cost, remaining)
 
-    def find(self, key: str, limit: Limit, cost: int, now: float) -> Decision | None:
-        """The refusal that still holds, and for this request too."""
+    def find(self, key: str, cost: int, now: float) -> Decision | None:
+        """The refusal that still holds, and for this request too. `key` is of one limit."""
         kept = self._kept.get(key)
         if kept is None:
             return None
         if now >= kept.until:
             del self._kept[key]
             return None
-        if cost != kept.cost or limit != kept.limit:
+        if cost != kept.cost:
             return None
+        limit = kept.limit
         return Decision(False, limit, kept.remaining, min(kept.until - now, limit.window))

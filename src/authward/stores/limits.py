@@ -1,4 +1,6 @@
-"""Limits in SQL, exact over all processes: one row a key, judged and written under its lock."""
+"""Limits in SQL, exact over all processes: one row for each key and limit, judged and written under
+its lock.
+"""
 
 from __future__ import annotations
 
@@ -64,6 +66,9 @@ class SqlLimiter:
     transaction. Who was refused is refused from memory until there is room again.
     """
 
+    most = MOST
+    """The largest limit it takes."""
+
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
@@ -77,8 +82,8 @@ class SqlLimiter:
                 f"Take up to {MOST}, or keep limits in Redis"
             )
         check_cost(cost, limit)
-        key = stored_key(key)
-        if refused := self._refusals.find(key, limit, cost, self._now()):
+        key = stored_key(key, limit)
+        if refused := self._refusals.find(key, cost, self._now()):
             return refused
         turn = self._turns.setdefault(key, _Turn())
         # A crowd under one key needs one connection, and asks no more than until it is refused.
@@ -87,7 +92,7 @@ class SqlLimiter:
                 # Or each would wait for a silent database in its turn.
                 raise Unavailable(turn.lost.reason, retry_after=turn.lost.retry_after)
             asked = self._now()
-            if refused := self._refusals.find(key, limit, cost, asked):
+            if refused := self._refusals.find(key, cost, asked):
                 return refused
             try:
                 decision = await self._ask(key, limit, cost)

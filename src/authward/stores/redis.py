@@ -17,8 +17,9 @@ from authward.stores.counting import check_cost, stored_key
 PATIENCE_S = 0.5
 PREFIX = "authward:limit:"
 
-# The list holds the microseconds at which places were taken, oldest first. What is dead is found
-# by galloping and halving, and cut off when a place is taken: a refusal writes nothing.
+# The list of a key and limit holds the microseconds at which places were taken, oldest first. What
+# is dead is found by galloping and halving, and cut off when a place is taken: a refusal writes
+# nothing.
 _SCRIPT = """\
 local key, most, window, cost = KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local time = redis.call('TIME')
@@ -108,7 +109,7 @@ class RedisLimiter:
         check_cost(cost, limit)
         window = math.ceil(round(limit.window * 1_000_000, 3))
         offset = self._clock.offset_ms
-        values = (1, PREFIX + stored_key(key), limit.most, window, cost, offset)
+        values = (1, PREFIX + stored_key(key, limit), limit.most, window, cost, offset)
         allowed, remaining, reset = await self._bounded(self._run(values))
         return Decision(allowed == 1, limit, remaining, min(reset / 1_000_000, limit.window))
 
