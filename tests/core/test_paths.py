@@ -1,8 +1,10 @@
 """Paths of options: exact ones, prefixes, and what is neither."""
 
+from typing import Any
+
 import pytest
 
-from authward.core.paths import Paths, several
+from authward.core.paths import Paths, below_mount, several
 from authward.errors import ConfigurationError
 
 TABLE = Paths(
@@ -58,7 +60,31 @@ def test_what_is_no_path_is_refused_with_the_cure(path: str, cure: str):
     assert str(caught.value).endswith(cure)
 
 
+@pytest.mark.parametrize(
+    ("path", "root", "below"),
+    [
+        ("/login", "", "/login"),
+        ("/api/login", "/api", "/login"),
+        ("/api/login/", "/api", "/login/"),
+        ("/api", "/api", "/"),
+        ("/api/", "/api", "/"),
+        ("/api/api/login", "/api", "/api/login"),
+        # Not below it: a server that cut it off already, or another path that begins alike.
+        ("/login", "/api", "/login"),
+        ("/apis/login", "/api", "/apis/login"),
+    ],
+)
+def test_the_path_below_a_mount(path: str, root: str, below: str):
+    assert below_mount(path, root) == below
+
+
+@pytest.mark.parametrize("given", [None, 5, [5], [None, "/a"], [b"/a"]])
+def test_what_is_no_list_of_texts_is_refused(given: Any):
+    with pytest.raises(ConfigurationError, match=r"exempt: .* is no list of texts\. Write \["):
+        several("exempt", given)
+
+
 def test_a_text_is_no_list():
-    assert list(several("exempt", ["/a"])) == ["/a"]
+    assert several("exempt", iter(["/a"])) == ("/a",)
     with pytest.raises(ConfigurationError, match=r"exempt: .*Did you mean exempt=\['/a'\]\?"):
         several("exempt", "/a")

@@ -13,7 +13,8 @@ from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import Mount, Route
+from starlette.testclient import TestClient
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from authward.core.bodies import BodyCaps
@@ -440,6 +441,17 @@ async def test_paths_differ_in_what_they_name():
     assert await at("/tree", b"[[[]]]") == (200, "")
     assert await at("/tree", b"x" * 11) == TOO_LARGE
     assert await at("/none", b"x") == TOO_LARGE
+    # A slash at the end makes another path.
+    assert await at("/tree/", b"[[[]]]") == MALFORMED
+
+
+@pytest.mark.parametrize("root_path", ["", "/v1"])
+def test_paths_in_a_mounted_app(root_path: str):
+    inner = page()
+    inner.add_middleware(BodyLimit, bytes=100, paths={"/": {"bytes": 10}})
+    client = TestClient(Starlette(routes=[Mount("/inner", inner)]), root_path=root_path)
+    answers = [client.post(f"{root_path}/inner/", content=b"x" * size) for size in (10, 11)]
+    assert [one.status_code for one in answers] == [200, 413]
 
 
 @pytest.mark.parametrize(
@@ -451,6 +463,8 @@ async def test_paths_differ_in_what_they_name():
         ({"seconds": 0}, "seconds: 0 is no time to wait"),
         ({"rate": 0}, "rate: 0"),
         ({"paths": {"upload": {"bytes": 1}}}, "paths: .*Did you mean '/upload'"),
+        ({"paths": ["/a"]}, "paths: .* says no bounds. Write {'/upload"),
+        ({"paths": {"/a": 5}}, "paths: '/a' has 5, which is no bounds. Write {'bytes'"),
         ({"paths": {"/a": {"size": 1}}}, "paths: '/a' has 'size'. Known are bytes, json_depth"),
         ({"paths": {"/a": {"bytes": -1}}}, "paths: '/a': bytes: -1"),
     ],

@@ -4,13 +4,17 @@ import asyncio
 import json
 import logging
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
+from uuid import UUID
 
 import httpx2
 import pytest
+from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
-from starlette.routing import Route
+from starlette.routing import Mount, Route
+from starlette.testclient import TestClient
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from authward.core.clients import ClientRule
@@ -58,8 +62,7 @@ class Page:
 
 def limited(*policies: Policy | str, app: ASGIApp | None = None, **options: Any) -> RateLimit:
     options.setdefault("clock", Clock())
-    given = [Policy(one) if isinstance(one, str) else one for one in policies]
-    return RateLimit(app or Page(), *given, **options)
+    return RateLimit(app or Page(), *policies, **options)
 
 
 async def ask(
@@ -72,6 +75,10 @@ async def ask(
 
 async def statuses(app: ASGIApp, times: int, *args: Any, **more: Any) -> list[int]:
     return [(await ask(app, *args, **more)).status for _ in range(times)]
+
+
+async def later(scope: Scope) -> bool:
+    return True
 
 
 async def handshake(app: ASGIApp, host: str = "192.0.2.1") -> list[Message]:
@@ -301,8 +308,126 @@ async def test_costs():
     for cost, status, left in [(b"0", 200, None), (b"4", 200, b"1"), (b"2", 429, b"1")]:
         answer = await ask(app, query_string=cost)
         assert (answer.status, told(answer).get(b"ratelimit-remaining")) == (status, left)
-    with pytest.raises(ValueError, match="a cost of 6 under a limit of 5"):
-        await ask(app, query_string=b"6")
+
+
+@pytest.mark.parametrize("shared", [False, True])
+async def test_a_cost_that_never_fits_is_refused(
+    shared: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    options: dict[str, Any] = {"limiter": Shared()} if shared else {}
+    reports: dict[str, Any] = {"report_only": True, "name": "reports"}
+    costly: Any = {"cost": lambda scope: float(scope["query_string"])}
+    app = limited(Policy("5/15m", **costly), Policy("4/15m", **costly, **reports), **options)
+    for cost in (b"6", b"1e99", b"inf"):
+        refused = await ask(app, query_string=cost)
+        assert (refused.status, refused.error) == (429, "rate_limited")
+        assert refused.header(b"retry-after") == [b"900"]
+        assert told(refused)[b"ratelimit-remaining"] == b"0"
+    # They have taken no place. What only reports refuses none.
+    assert (await ask(app, query_string=b"5")).status == 200
+    assert app.reports.counts == {"rate_limit": 1}
+
+
+@pytest.mark.parametrize(
+    ("made", "places"),
+    [(1.5, 2), (True, 1), (-3, 1), (-0.5, 1), (float("nan"), 1), ("4", 1), (None, 1), ([], 1)],
+)
+async def test_a_cost_that_is_none_takes_a_place(
+    made: Any, places: int, caplog: pytest.LogCaptureFixture
+):
+    app = limited(Policy("5/15m", name="export", cost=lambda scope: made))
+    for asked in (1, 2):
+        assert told(await ask(app))[b"ratelimit-remaining"] == b"%d" % (5 - places * asked)
+    useless = f"cost of 'export' made a useless {type(made).__name__}. The request takes 1 place"
+    assert caplog.text.count(useless) == (0 if made in (1.5, True) else 1)
+
+
+@pytest.mark.parametrize("made", [0, 0.0, False])
+async def test_a_cost_of_nothing_is_not_counted(made: Any):
+    answer = await ask(limited(Policy("5/15m", cost=lambda scope: made)))
+    assert (answer.status, told(answer)) == (200, {})
+
+
+@pytest.mark.parametrize("made", [None, "", object(), b"tenant", True, 1.5, ["a"]])
+async def test_whose_it_is_when_a_function_names_nobody(
+    made: Any, caplog: pytest.LogCaptureFixture
+):
+    app = limited(Policy("1/15m", by=lambda scope: made))
+    assert await statuses(app, 2) == [200, 429]
+    assert await statuses(app, 1, "192.0.2.2") == [200]
+    useless = f"by of 'default' made a useless {type(made).__name__}. The request is counted by"
+    assert caplog.text.count(useless) == (1 if made else 0)
+
+
+@pytest.mark.parametrize("by", ["principal", "function"])
+async def test_numbers_and_uuids_name_somebody(by: Any):
+    if by == "function":
+        by = lambda scope: scope["authward.principal"].id  # noqa: E731
+    app = limited(Policy("1/15m", by=by))
+    for one in (0, 7, UUID(int=7), UUID(int=8)):
+        caller: dict[str, Any] = {"authward.principal": SimpleNamespace(id=one)}
+        assert await statuses(app, 2, **caller) == [200, 429]
+        assert await statuses(app, 1, "192.0.2.2", **caller) == [429]
+
+
+async def test_by_whoever_an_admission_knows():
+    class Admission:
+        def peek(self, scope: Scope) -> Principal | None:
+            name = dict(scope["headers"]).get(b"authorization", b"").decode()
+            return replace(ADA, id=name) if name else None
+
+    app = limited(Policy("1/15m", by="principal"))
+    known: dict[str, Any] = {}
+    for name in (b"ada", b"bob"):
+        known = {"authward": Admission(), "headers": [(b"authorization", name)]}
+        assert await statuses(app, 2, **known) == [200, 429]
+        assert await statuses(app, 1, "192.0.2.2", **known) == [429]
+    # Whoever was authenticated goes before. A stranger is the client, and so is everybody where
+    # that key holds something else.
+    eve = {**known, "authward.principal": replace(ADA, id="eve")}
+    assert await statuses(app, 2, **eve) == [200, 429]
+    assert await statuses(app, 2, authward=Admission()) == [200, 429]
+    assert await statuses(app, 1, "192.0.2.2", authward="else") == [200]
+
+
+# --- below a mount ------------------------------------------------------------------------------
+
+
+def route(path: str) -> Route:
+    return Route(path, lambda request: PlainTextResponse("page"))
+
+
+def test_paths_in_a_mounted_app():
+    inner = Starlette(routes=[route("/login"), route("/other")])
+    inner.add_middleware(RateLimit, Policy("1/15m", paths=["/login"]))
+    client = TestClient(Starlette(routes=[Mount("/api", inner)]))
+    assert [client.get("/api/login").status_code for _ in range(2)] == [200, 429]
+    assert [client.get("/api/other").status_code for _ in range(2)] == [200, 200]
+
+
+@pytest.mark.parametrize("asked", ["/v1/login", "/login"])
+def test_paths_under_a_root_path(asked: str):
+    """Of a server that leaves the prefix in the path, and of a proxy that cuts it off."""
+    app = FastAPI()
+    app.add_api_route("/login", lambda: "page")
+    app.add_middleware(RateLimit, Policy("1/15m", paths=["/login"]))
+    client = TestClient(app, root_path="/v1")
+    assert [client.get(asked).status_code for _ in range(2)] == [200, 429]
+
+
+async def test_paths_around_the_mount_are_those_the_client_asked_for():
+    app = limited(Policy("1/15m", paths=["/api/login"]))
+    assert await statuses(app, 2, path="/api/login") == [200, 429]
+    assert await statuses(app, 1, path="/api/login", root_path="") == [429]
+
+
+async def test_a_slash_at_the_end_is_another_path():
+    app = limited(Policy("1/15m", paths=["/login"]))
+    assert await statuses(app, 2, path="/login/") == [200, 200]
+    assert await statuses(limited(Policy("1/15m", paths=["/login*"])), 2, path="/login/") == [
+        200,
+        429,
+    ]
 
 
 async def test_skip_and_allow():
@@ -410,6 +535,24 @@ async def test_one_policy_reports_and_the_other_refuses():
     assert app.reports.counts == {"rate_limit": 3}
 
 
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("style", ["draft-6", "draft-11"])
+async def test_what_only_reports_is_not_told(style: Any, shared: bool):
+    options: dict[str, Any] = {"limiter": Shared()} if shared else {}
+    app = limited(
+        Policy("1/15m", name="strict", report_only=True),
+        Policy("3/1h", name="loose"),
+        headers=style,
+        **options,
+    )
+    answers = [await ask(app) for _ in range(4)]
+    assert [one.status for one in answers] == [200] * 3 + [429]
+    assert {told(one)[b"ratelimit-policy"] for one in answers} == {
+        b"3;w=3600" if style == "draft-6" else b'"loose";q=3;w=3600'
+    }
+    assert answers[3].header(b"retry-after") == [b"3600"]
+
+
 # --- a limiter over all processes ---------------------------------------------------------------
 
 
@@ -434,7 +577,7 @@ async def test_a_limiter_is_shared():
     one, other = (limited("3/15m", limiter=shared) for _ in range(2))
     assert await statuses(one, 2) == [200] * 2
     assert await statuses(other, 2) == [200, 429]
-    assert shared.asked == [("default 192.0.2.1", 1)] * 4
+    assert shared.asked == [("policy default 192.0.2.1", 1)] * 4
     assert told(await ask(one, "192.0.2.2"))[b"ratelimit-remaining"] == b"2"
 
 
@@ -443,7 +586,8 @@ async def test_what_the_first_policy_refuses_is_not_asked_of_the_next():
     policies = Policy("1/15m", name="a"), Policy("5/15m", name="b", cost=2)
     app = limited(*policies, limiter=shared)
     assert await statuses(app, 2) == [200, 429]
-    assert shared.asked == [("a 192.0.2.1", 1), ("b 192.0.2.1", 2), ("a 192.0.2.1", 1)]
+    asked = [("policy a 192.0.2.1", 1), ("policy b 192.0.2.1", 2), ("policy a 192.0.2.1", 1)]
+    assert shared.asked == asked
 
 
 async def test_while_it_is_away_each_process_limits_by_itself(caplog: pytest.LogCaptureFixture):
@@ -479,6 +623,23 @@ async def test_any_other_fault_lets_nobody_through():
     ("policy", "cure"),
     [
         (Policy("100"), "limit: '100' is not a limit. Write it like '100/15m'"),
+        (Policy(5), "limit: 5 is no limit. Write it like '100/15m'"),  # type: ignore[arg-type]
+        (Policy("1/1m", name=5), "name: '5' is not 1 to 64"),  # type: ignore[arg-type]
+        (Policy("1/1m", paths=None), "paths: None is no list of texts"),  # type: ignore[arg-type]
+        (Policy("1/1m", methods=[5]), "methods: .* no list of texts"),  # type: ignore[list-item]
+        (Policy("1/1m", by=5), "by: 5 is unknown"),  # type: ignore[arg-type]
+        (Policy("5/1m", cost=1.5), "cost: 1.5 is not in 1 to 5"),  # type: ignore[arg-type]
+        (Policy("5/1m", cost=True), "cost: True is not in 1 to 5"),
+        (Policy("5/1m", cost="2"), "cost: '2' is not in 1 to 5"),  # type: ignore[arg-type]
+        (Policy("5/1m", skip="/x"), "skip: '/x' is no function"),  # type: ignore[arg-type]
+        (Policy("5/1m", skip=later), "skip: is not awaited. Write def"),  # type: ignore[arg-type]
+        (Policy("5/1m", by=later), "by: is not awaited. Write def"),  # type: ignore[arg-type]
+        (Policy("5/1m", cost=later), "cost: is not awaited. Write def"),  # type: ignore[arg-type]
+        (Policy("5/1m", skip=Page()), "skip: is not awaited. Write def"),  # type: ignore[arg-type]
+        (Policy("5/1m", allow=["0.0.0.0/0"]), "allow: .* nothing would be limited. List your own"),
+        (Policy("5/1m", allow=["10.0.0.1", "::/0"]), "allow: .* has every address of its kind"),
+        (Policy("5/1m", allow=["::ffff:0:0/96"]), "allow: .* has every address of its kind"),
+        (Policy("5/1m", allow=None), "allow: None is no list of texts"),  # type: ignore[arg-type]
         (Policy("0/15m"), "limit: a limit of 0 requests. Take 1 to 10000"),
         (Policy("off"), "limit: 'off' is none. Leave the policy out"),
         (Policy("1/1m", name='a"b'), "name: 'a\"b' is not 1 to 64 letters"),
@@ -490,7 +651,7 @@ async def test_any_other_fault_lets_nobody_through():
         (Policy("5/1m", cost=6), "cost: 6 is not in 1 to 5"),
         (Policy("5/1m", cost=0), "cost: 0 is not in 1 to 5"),
         (Policy("5/1m", allow=["10.0.0.1/8"]), "allow: .* Did you mean '10.0.0.0/8'"),
-        (Policy("5/1m", deny="10.0.0.1"), r"deny: .* Write \['10.0.0.1'\]"),
+        (Policy("5/1m", deny="10.0.0.1"), r"deny: .* Did you mean deny=\['10.0.0.1'\]"),
     ],
 )
 def test_policies_that_cannot_be(policy: Policy, cure: str):
@@ -508,6 +669,31 @@ def test_options_that_cannot_be():
         RateLimit(Page(), headers="draft-7")  # type: ignore[arg-type]
     with pytest.raises(ConfigurationError, match="most_keys: 1 is too few"):
         RateLimit(Page(), most_keys=1)
+    with pytest.raises(ConfigurationError, match=r"policies: 5 is no policy. Write '100/15m' or"):
+        RateLimit(Page(), 5)  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match=r"clients: .* Write ClientRule\(trusted_proxies="):
+        RateLimit(Page(), clients=["10.0.0.1"])  # type: ignore[arg-type]
+    for wrong in ("redis://127.0.0.1", Shared):
+        with pytest.raises(ConfigurationError, match=r"limiter: .* has no method take"):
+            RateLimit(Page(), limiter=wrong)  # type: ignore[arg-type]
+
+
+def test_a_limiter_says_what_it_takes():
+    class Small(Shared):
+        most = 1000
+
+    RateLimit(Page(), "1000/1m", limiter=Small())
+    cure = "limit: 'big' has 5000 requests, and this limiter takes up to 1000. Take fewer, or"
+    with pytest.raises(ConfigurationError, match=cure):
+        RateLimit(Page(), "10/1m", Policy("5000/1m", name="big"), limiter=Small())
+    RateLimit(Page(), "5000/1m", limiter=Shared())
+
+
+async def test_a_text_is_a_policy():
+    app = RateLimit(Page(), "2/15m", clock=Clock())
+    assert await statuses(app, 3) == [200, 200, 429]
+    with pytest.raises(ConfigurationError, match="limit: '2' is not a limit"):
+        RateLimit(Page(), "2")
 
 
 # --- a real server ------------------------------------------------------------------------------

@@ -57,10 +57,27 @@ def _check(path: str, option: str) -> None:
         )
 
 
-def several(option: str, given: Iterable[str]) -> Iterable[str]:
-    """What an option that takes a list was given. A text is one too, of letters: raises
-    ConfigurationError.
+def below_mount(path: str, root: str) -> str:
+    """The path below the place where an app is mounted: what the app's own routes compare. `path`
+    and `root` are the scope's `path` and `root_path`. A path that is not below it stays whole.
+    """
+    if not root or not path.startswith(root):
+        return path
+    below = path[len(root) :]
+    if not below:
+        return "/"
+    return below if below[0] == "/" else path
+
+
+def several(option: str, given: Iterable[str]) -> tuple[str, ...]:
+    """What an option that takes a list of texts was given. A text is one too, of letters: raises
+    ConfigurationError for that, and for what is no list of texts.
     """
     if isinstance(given, str):
         raise ConfigurationError(f"{option}: this is a text. Did you mean {option}=['{given}']?")
-    return given
+    whatever: object = given
+    texts: tuple[object, ...] = tuple(whatever) if isinstance(whatever, Iterable) else (None,)
+    named = tuple(one for one in texts if isinstance(one, str))
+    if len(named) < len(texts):
+        raise ConfigurationError(f"{option}: {given!r} is no list of texts. Write ['…', '…']")
+    return named

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from authward.clock import SystemClock
 from authward.core.bodies import BodyCaps, Header, announced_length
-from authward.core.paths import Paths
+from authward.core.paths import Paths, below_mount
 from authward.errors import ConfigurationError, MalformedRequest, PayloadTooLarge, Refusal
 from authward.middleware.answers import send_refusal
 from authward.ports import Clock
@@ -70,6 +70,10 @@ class BodyLimit:
             "rate": rate,
         }
         self._caps = _caps(everywhere)
+        if paths is not None and not isinstance(paths, Mapping):
+            raise ConfigurationError(
+                f"paths: {paths!r} says no bounds. Write {{'/upload/*': {{'bytes': 50_000_000}}}}"
+            )
         self._paths = Paths(
             {path: _path_caps(path, everywhere, own) for path, own in (paths or {}).items()},
             "paths",
@@ -78,7 +82,8 @@ class BodyLimit:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
-        caps = self._paths.get(scope["path"]) or self._caps
+        path = below_mount(scope["path"], scope.get("root_path", ""))
+        caps = self._paths.get(path) or self._caps
         await bounded(self._app, scope, receive, send, caps, self._clock)
 
 
@@ -246,6 +251,10 @@ def _caps(said: PathCaps) -> BodyCaps:
 
 
 def _path_caps(path: str, everywhere: PathCaps, own: PathCaps) -> BodyCaps:
+    if not isinstance(own, Mapping):
+        raise ConfigurationError(
+            f"paths: '{path}' has {own!r}, which is no bounds. Write {{'bytes': 50_000_000}}"
+        )
     unknown = sorted(own.keys() - everywhere.keys())
     if unknown:
         raise ConfigurationError(

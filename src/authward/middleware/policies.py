@@ -2,25 +2,43 @@
 
 from __future__ import annotations
 
+import logging
+import math
 import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import KW_ONLY, dataclass
 from hashlib import blake2b
-from typing import Literal
+from inspect import iscoroutinefunction
+from typing import Literal, Protocol, runtime_checkable
+from uuid import UUID
 
 from starlette.types import Scope
 
 from authward.core.clients import Networks
-from authward.core.limits import Limit, SlidingWindows
-from authward.core.paths import Paths, several
+from authward.core.limits import Decision, Limit, SlidingWindows
+from authward.core.paths import Paths, below_mount, several
+from authward.core.principal import Principal
 from authward.errors import ConfigurationError
 
 PRINCIPAL = "authward.principal"
 """The key of the scope under which the caller is found, once something has authenticated it."""
+ADMISSION = "authward"
+"""The key of the scope under which an app behind Authward finds what can tell who calls."""
 
 _LONGEST_KEY = 64
 # Fit for a structured field's string without an escape (RFC 9651 section 3.3.3).
 _NAME = re.compile(r"[A-Za-z0-9._/-]{1,64}", re.ASCII)
+
+log = logging.getLogger("authward")
+
+
+@runtime_checkable
+class Admits(Protocol):
+    """What knows who calls before anything has asked."""
+
+    def peek(self, scope: Scope) -> Principal | None:
+        """The caller with a good token; None for any other. Refuses nobody."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +51,9 @@ class Policy:
     | `name` | told in headers; no two policies have the same |
     | `paths`, `methods` | those alone; a `*` ends a prefix. GET counts HEAD and handshakes too |
     | `by` | whose: the client's, the principal's, or whatever a function makes of the scope; the |
-    | | client's where there is no principal, or the function says None |
-    | `cost` | how many places a request takes; one of 0 is not counted |
+    | | client's where there is no principal, or the function says None or an empty text |
+    | `cost` | how many places a request takes; one of 0 is not counted, one of more than there |
+    | | are is refused |
     | `skip` | requests that are not counted |
     | `allow`, `deny` | addresses that are not counted, and that get 403 `forbidden` |
     | `skip_successful` | an answer below 400, or an accepted handshake, gives its places back |
@@ -61,68 +80,120 @@ class Rule:
     """
 
     def __init__(self, policy: Policy, most_keys: int, report_only: bool) -> None:
-        if _NAME.fullmatch(policy.name) is None:
+        name: object = policy.name
+        if not isinstance(name, str) or _NAME.fullmatch(name) is None:
             raise ConfigurationError(
-                f"name: '{policy.name}' is not 1 to 64 letters, digits and ._/-. Take 'sign-in'"
+                f"name: '{name}' is not 1 to 64 letters, digits and ._/-. Take 'sign-in'"
             )
         self.limit = _limit(policy.limit)
-        if isinstance(policy.cost, int) and not 0 < policy.cost <= self.limit.most:
-            raise ConfigurationError(
-                f"cost: {policy.cost} is not in 1 to {self.limit.most}, the places there are"
-            )
-        if isinstance(policy.by, str) and policy.by not in ("client", "principal"):
-            raise ConfigurationError(
-                f"by: '{policy.by}' is unknown. Take 'client', 'principal' or a function"
-            )
-        self.name = policy.name
-        self.written = policy.name.encode()
+        _check_functions(policy, self.limit)
+        self.name = name
+        self.written = name.encode()
         self.reports = policy.report_only or report_only
         self.returns = policy.skip_successful
-        self.allow = Networks("allow", policy.allow)
-        self.deny = Networks("deny", policy.deny)
+        allow = several("allow", policy.allow)
+        self.allow = Networks("allow", allow)
+        if self.allow.everyone:
+            raise ConfigurationError(
+                f"allow: {[*allow]} has every address of its kind, and nothing would be "
+                "limited. List your own networks, or leave the policy out"
+            )
+        self.deny = Networks("deny", several("deny", policy.deny))
         windows = SlidingWindows(self.limit, most_keys=most_keys)
         self.take, self.give_back = windows.take, windows.give_back
         self._by = policy.by
         self._cost = policy.cost
         self._skip = policy.skip
+        self._strange: set[str] = set()
         paths = several("paths", policy.paths)
-        self._paths = Paths(dict.fromkeys(paths, True), "paths") if policy.paths else None
+        self._paths = Paths(dict.fromkeys(paths, True), "paths") if paths else None
         self._methods = frozenset(map(str.upper, several("methods", policy.methods)))
         if "GET" in self._methods:
             self._methods |= {"HEAD"}
 
     def covers(self, scope: Scope) -> bool:
         """Whether the policy is about this request."""
-        if self._paths is not None and self._paths.get(scope["path"]) is None:
-            return False
+        if self._paths is not None:
+            path = below_mount(scope["path"], scope.get("root_path", ""))
+            if self._paths.get(path) is None:
+                return False
         # A handshake is a GET (RFC 6455 section 4.1).
         if self._methods and scope.get("method", "GET") not in self._methods:
             return False
         return self._skip is None or not self._skip(scope)
 
     def cost(self, scope: Scope) -> int:
-        """How many places the request takes."""
-        return self._cost if isinstance(self._cost, int) else self._cost(scope)
+        """How many places the request takes; more than there are if it can never fit."""
+        if isinstance(self._cost, int):
+            return self._cost
+        cost: object = self._cost(scope)
+        if isinstance(cost, int | float) and cost >= 0:
+            return math.ceil(min(cost, self.limit.most + 1))
+        self._complain("cost", cost, "The request takes 1 place")
+        return 1
+
+    def never(self) -> Decision:
+        """What is decided where a request takes more places than there are."""
+        return Decision(False, self.limit, 0, self.limit.window)
 
     def key(self, scope: Scope) -> str | None:
         """Whose request it is, if not simply the client's."""
         if self._by == "client":
             return None
-        if self._by == "principal":
-            found = getattr(scope.get(PRINCIPAL), "id", None)
-        else:
-            found = self._by(scope)
-        if found is None:
+        by = self._by
+        found: object = _principal(scope) if by == "principal" else by(scope)
+        if isinstance(found, UUID) or type(found) is int:
+            found = str(found)
+        if not found:
+            return None
+        if not isinstance(found, str):
+            # Of most objects the text is an address in memory: each request would be alone.
+            self._complain("by", found, "The request is counted by its client")
             return None
         # Whatever a client may choose is bounded in length, and never an address.
         if len(found) > _LONGEST_KEY:
             found = blake2b(found.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
         return f"id:{found}"
 
+    def _complain(self, option: str, made: object, so: str) -> None:
+        """Say once what a function made that is no use."""
+        if option not in self._strange:
+            self._strange.add(option)
+            kind = type(made).__name__
+            log.error("rate limits: %s of '%s' made a useless %s. %s", option, self.name, kind, so)
+
+
+def _check_functions(policy: Policy, limit: Limit) -> None:
+    by, cost, skip = policy.by, policy.cost, policy.skip
+    if not callable(cost) and (type(cost) is not int or not 0 < cost <= limit.most):
+        raise ConfigurationError(
+            f"cost: {cost!r} is not in 1 to {limit.most}, the places there are"
+        )
+    if not callable(by) and by not in ("client", "principal"):
+        raise ConfigurationError(f"by: {by!r} is unknown. Take 'client', 'principal' or a function")
+    if skip is not None and not callable(skip):
+        raise ConfigurationError(f"skip: {skip!r} is no function. Write skip=lambda scope: …")
+    for option, function in (("by", by), ("cost", cost), ("skip", skip)):
+        # What it returns is true: everything would be skipped.
+        if iscoroutinefunction(function) or iscoroutinefunction(type(function).__call__):
+            raise ConfigurationError(f"{option}: is not awaited. Write def, not async def")
+
+
+def _principal(scope: Scope) -> object:
+    """The id of who calls, as far as anything knows."""
+    caller = scope.get(PRINCIPAL)
+    if caller is None:
+        admission = scope.get(ADMISSION)
+        if isinstance(admission, Admits):
+            caller = admission.peek(scope)
+    return getattr(caller, "id", None)
+
 
 def _limit(given: Limit | str) -> Limit:
     if isinstance(given, Limit):
         return given
+    if not isinstance(given, str):
+        raise ConfigurationError(f"limit: {given!r} is no limit. Write it like '100/15m'")
     try:
         limit = Limit.parse(given)
     except ValueError as error:

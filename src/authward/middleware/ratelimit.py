@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from authward.clock import SystemClock
 from authward.core.clients import ClientRule
 from authward.core.envelope import Header
-from authward.core.limits import Decision, HeaderStyle, limit_headers, retry_after
+from authward.core.limits import MOST, Decision, HeaderStyle, limit_headers, retry_after
 from authward.errors import ConfigurationError, Forbidden, RateLimited, Refusal, Unavailable
 from authward.middleware.answers import refuse
 from authward.middleware.policies import Policy, Rule
@@ -34,8 +34,9 @@ class RateLimit:
     it stands under the policy with the fewest places left, unless the app says so itself.
 
     Counts in memory, in this process, at most `most_keys` under each policy; or in `limiter`, over
-    all processes. That one gives no place back: what a policy refuses keeps its places under those
-    before it. While it is Unavailable this process counts by itself, and says so in the log.
+    all processes: policies of one name and limit are counted together there. That one gives no
+    place back: what a policy refuses keeps its places under those before it. While it is
+    Unavailable this process counts by itself, and says so in the log.
 
     With `report_only` refusals are counted in `reports` and logged, and the request goes on.
     Policies that only report send no headers. Raises ConfigurationError.
@@ -44,7 +45,7 @@ class RateLimit:
     def __init__(
         self,
         app: ASGIApp,
-        *policies: Policy,
+        *policies: Policy | str,
         clients: ClientRule | None = None,
         headers: HeaderStyle | None = "draft-6",
         limiter: RateLimiter | None = None,
@@ -54,18 +55,20 @@ class RateLimit:
     ) -> None:
         if headers is not None and headers not in _STYLES:
             raise ConfigurationError(f"headers: '{headers}' is unknown. Take one of {_STYLES}")
-        if most_keys < 2:
+        if type(most_keys) is not int or most_keys < 2:
             raise ConfigurationError(f"most_keys: {most_keys} is too few. Take 2 or more")
-        given = policies or (Policy("100/15m"),)
-        self._rules = [Rule(policy, most_keys, report_only) for policy in given]
+        if clients is not None and not isinstance(clients, ClientRule):
+            raise ConfigurationError(
+                f"clients: {clients!r} is no ClientRule. Write ClientRule(trusted_proxies=[…])"
+            )
+        self._rules = [
+            Rule(_policy(one), most_keys, report_only) for one in policies or ("100/15m",)
+        ]
         names = sorted(rule.name for rule in self._rules)
         if len(set(names)) < len(names):
             raise ConfigurationError(f"name: {names} are not all different. Name each policy")
-        if limiter is not None and any(rule.returns for rule in self._rules):
-            raise ConfigurationError(
-                "skip_successful: a limiter over all processes gives no place back. "
-                "Leave one of the two out"
-            )
+        if limiter is not None:
+            _check_limiter(limiter, self._rules)
         self._app = app
         self._clients = ClientRule() if clients is None else clients
         self._style = headers
@@ -122,8 +125,7 @@ class RateLimit:
         taken = []
         for one in asked:
             try:
-                name = f"{one.rule.name} {one.key}"
-                decision = await limiter.take(name, one.rule.limit, one.cost)
+                decision = await one.take_from(limiter)
             except Unavailable as error:
                 found = one.take_here(now)
                 if not self._alone:
@@ -161,7 +163,16 @@ class _Asked(NamedTuple):
 
     def take_here(self, now: float) -> _Taken:
         rule, key, cost = self
-        return _Taken(rule, key, cost, rule.take(key, now, cost), now)
+        fits = cost <= rule.limit.most
+        return _Taken(rule, key, cost, rule.take(key, now, cost) if fits else rule.never(), now)
+
+    async def take_from(self, limiter: RateLimiter) -> Decision:
+        """Raises Unavailable."""
+        rule, key, cost = self
+        if cost > rule.limit.most:
+            return rule.never()
+        # The server's own keys begin otherwise, whatever a policy is called.
+        return await limiter.take(f"policy {rule.name} {key}", rule.limit, cost)
 
 
 class _Taken(NamedTuple):
@@ -178,7 +189,39 @@ class _Taken(NamedTuple):
             self.rule.give_back(self.key, self.at, self.cost)
 
     def refusal(self) -> RateLimited:
-        return RateLimited(f"limit {self.rule.name}", retry_after=retry_after(self.decision))
+        most = self.rule.limit.most
+        never = f": a cost over {most} never fits" if self.cost > most else ""
+        wait = retry_after(self.decision)
+        return RateLimited(f"limit {self.rule.name}{never}", retry_after=wait)
+
+
+def _policy(given: Policy | str) -> Policy:
+    if isinstance(given, str):
+        return Policy(given)
+    if not isinstance(given, Policy):
+        raise ConfigurationError(
+            f"policies: {given!r} is no policy. Write '100/15m' or Policy('100/15m', …)"
+        )
+    return given
+
+
+def _check_limiter(limiter: RateLimiter, rules: Sequence[Rule]) -> None:
+    if isinstance(limiter, type) or not callable(getattr(limiter, "take", None)):
+        raise ConfigurationError(
+            f"limiter: {limiter!r} has no method take. Write RedisLimiter('redis://…'), say"
+        )
+    most = getattr(limiter, "most", MOST)
+    for rule in rules:
+        if rule.returns:
+            raise ConfigurationError(
+                "skip_successful: a limiter over all processes gives no place back. "
+                "Leave one of the two out"
+            )
+        if rule.limit.most > most:
+            raise ConfigurationError(
+                f"limit: '{rule.name}' has {rule.limit.most} requests, and this limiter takes up "
+                f"to {most}. Take fewer, or a RedisLimiter"
+            )
 
 
 def _shown(taken: list[_Taken]) -> _Taken | None:
