@@ -6,6 +6,8 @@ from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
 from authward import Authward
+from authward.middleware import Policy, RateLimit
+from authward.testing import access_token, as_user
 from tests.faces.serving import EVIL, PAGE, serving
 
 Make = Callable[..., Authward]
@@ -86,6 +88,26 @@ async def test_who_is_refused_by_a_limit_is_written_down(in_production: Make) ->
     # One row for all of a minute, or two where the first had been written already.
     assert sum(int(detail["count"]) for detail in denied) == 3
     assert {detail["error"] for detail in denied} == {"rate_limited"}
+
+
+async def test_a_limit_of_the_app_tells_its_users_apart(auth: Authward) -> None:
+    app = FastAPI()
+    app.add_api_route("/things", lambda: "thing")
+    app.add_middleware(RateLimit, Policy("2/1m", by="principal"))
+    auth.install(app)
+    async with serving(auth, app, host="localhost") as client:
+        assert (await client.get("/api/public-data")).status_code == 200
+        for _ in range(3):
+            with as_user(auth) as caller:
+                token = access_token(auth, caller)
+            bearer = {"authorization": f"Bearer {token}"}
+            answers = [await client.get("/things", headers=bearer) for _ in range(3)]
+            assert [one.status_code for one in answers] == [200, 200, 429]
+            assert [one.headers["ratelimit-remaining"] for one in answers] == ["1", "0", "0"]
+        # Who brings no good token is one client, whatever is made up.
+        strangers = [{}, {"authorization": "Bearer junk"}, {"authorization": "Bearer a.b.c"}]
+        answers = [await client.get("/things", headers=one) for one in strangers]
+        assert [one.status_code for one in answers] == [200, 200, 429]
 
 
 async def test_what_an_app_says_of_itself_stands(in_production: Make) -> None:
