@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from authward.core.bearer import SUBPROTOCOL, bearer_token, websocket_token
 from authward.core.clients import client_of
+from authward.core.paths import below_mount
 from authward.core.permissions import check_access
 from authward.core.principal import Principal
 from authward.errors import ConfigurationError, InvalidToken, Refusal
@@ -186,7 +187,8 @@ class Entrance:
         if scope["type"] == "http":
             if self._admission.stand_in is not None:
                 _stand_in(scope, self._admission.stand_in)
-            path = _path(scope) if scope.get("root_path") else scope["path"]
+            root = scope.get("root_path")
+            path = below_mount(scope["path"], root) if root else scope["path"]
             if path in self._exact or path.startswith(self._prefixes):
                 return (self._route(scope, path) or self._app)(scope, receive, send)
         elif scope["type"] == "websocket":
@@ -227,13 +229,6 @@ def _scope_of(connection: Mapping[str, Any]) -> Scope:
     if isinstance(connection, HTTPConnection):
         return connection.scope
     return cast(Scope, connection)
-
-
-def _path(scope: Scope) -> str:
-    """The path below the place where we are mounted."""
-    path: str = scope["path"]
-    below = path.removeprefix(scope["root_path"])
-    return below if below.startswith("/") else path
 
 
 def _stand_in(scope: Scope, mint: Callable[[], str]) -> None:

@@ -26,6 +26,7 @@ from authward.core.cors import SAFE_METHODS, VARY, Header
 from authward.core.hosts import host_allowed
 from authward.core.limits import Decision, retry_after
 from authward.core.origins import parse_origin
+from authward.core.paths import below_mount
 from authward.core.text import printable
 from authward.errors import InternalError, MalformedRequest, OriginNotAllowed, RateLimited, Refusal
 from authward.middleware.answers import refuse, send_answer, send_refusal
@@ -91,7 +92,8 @@ class Shield:
                     return await self._preflight(origin, exchange)
             if self._behind.home is not get_running_loop():
                 await self._behind.before()
-            path = _below_mount(scope) if scope.get("root_path") else scope["path"]
+            root = scope.get("root_path")
+            path = below_mount(scope["path"], root) if root else scope["path"]
             if path in UNLIMITED:
                 pass
             elif self._windows is not None:
@@ -239,8 +241,3 @@ def _told_once(raw: Iterable[Header]) -> dict[bytes, bytes]:
 
 def _limited(decision: Decision) -> RateLimited:
     return RateLimited("general limit", retry_after=retry_after(decision))
-
-
-def _below_mount(scope: Scope) -> str:
-    path: str = scope["path"]
-    return path.removeprefix(scope["root_path"])
