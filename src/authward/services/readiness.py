@@ -22,6 +22,10 @@ class Readiness:
     async def check(self) -> None:
         """Raises Unavailable if the database is away."""
         async with self._asking:
-            if self._clock.monotonic() - self._answered >= ASK_EVERY:
-                await self._store.ping()
-                self._answered = self._clock.monotonic()
+            await self._ask_if_due()
+
+    async def _ask_if_due(self) -> None:
+        if self._clock.monotonic() - self._answered < ASK_EVERY:
+            return
+        await self._store.ping()
+        self._answered = self._clock.monotonic()
