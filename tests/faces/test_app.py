@@ -14,8 +14,9 @@ from starlette.websockets import WebSocketDisconnect
 
 from authward import Authward, ConfigurationError
 from authward.core.cors import CorsPolicy
-from authward.errors import Unavailable
+from authward.errors import Forbidden, Unavailable
 from authward.services.feed import Feed
+from authward.testing import as_user
 
 SECRET = secrets.token_urlsafe(48)
 
@@ -147,3 +148,67 @@ def test_a_caller_is_not_asked_for_in_a_thread_of_nobody(
 
     asyncio.run(ask())
     assert "hand the caller on" in str(found[0])
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["first seen", "seen before"])
+def test_permissions_that_can_be_read_once_are_all_asked_for(
+    make_auth: Callable[..., Authward], again: bool
+) -> None:
+    auth = make_auth()
+    asked: list[str] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if again:
+            auth.principal(scope)
+        for wanted in (("read:b",), ("read:a", "read:b")):
+            try:
+                auth.principal(scope, permissions=(one for one in wanted))  # type: ignore[arg-type]
+            except Forbidden:
+                asked.append("refused")
+            else:
+                asked.append("let in")
+        with pytest.raises(ConfigurationError, match="roles"):
+            auth.principal(scope, roles="superuser")
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def ask() -> None:
+        await auth.startup()
+        transport = ASGITransport(auth.wrap(app))
+        with as_user(auth, permissions=["read:b"]):
+            async with AsyncClient(transport=transport, base_url="http://localhost") as client:
+                await client.get("/")
+        await auth.shutdown()
+
+    asyncio.run(ask())
+    assert asked == ["let in", "refused"]
+
+
+async def test_a_client_behind_a_proxy_on_a_unix_socket_is_known_to_all_floors(
+    tmp_path: Path,
+) -> None:
+    auth = Authward(
+        database_url=f"sqlite:///{tmp_path}/new.db",
+        env="production",
+        secret=SECRET,
+        public_url="https://api.example.com",
+        trusted_proxies=("unix",),
+    )
+    found: list[Any] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        found.append(scope["client"])
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def send(message: Any) -> None: ...
+
+    async def receive() -> Any: ...
+
+    await auth.startup()
+    forwarded = [(b"host", b"api.example.com"), (b"x-forwarded-for", b"203.0.113.9")]
+    for headers in (forwarded, forwarded[:1]):
+        scope = {"type": "http", "method": "GET", "path": "/", "headers": headers, "client": None}
+        await auth.wrap(app)(scope, receive, send)
+    await auth.shutdown()
+    assert found == [("203.0.113.9", 0), None]

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from authward.core.bearer import SUBPROTOCOL, bearer_token, websocket_token
 from authward.core.clients import client_of
-from authward.core.paths import below_mount
+from authward.core.paths import below_mount, several
 from authward.core.permissions import check_access
 from authward.core.principal import Principal
 from authward.errors import ConfigurationError, InvalidToken, Refusal
@@ -78,6 +78,12 @@ class Admission:
         Raises MissingToken, InvalidToken, TokenExpired, TokenRevoked, Forbidden, Unavailable.
         """
         scope = connection if type(connection) is dict else _scope_of(connection)
+        # What can be read once would be asked for once, and by the second reader not at all; and of
+        # a text any part would do.
+        if type(roles) is not tuple:
+            roles = several("roles", roles)
+        if type(permissions) is not tuple:
+            permissions = several("permissions", permissions)
         # Most tokens have verified before. They are found in memory, from any thread; whatever
         # speaks against one is left for the long way to find and to write down.
         services = self._running.current

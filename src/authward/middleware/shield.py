@@ -153,7 +153,8 @@ class Shield:
         seen = self._clients.seen.get(peer[0]) if peer else None
         if seen is None or seen.trusted:
             seen = self._clients.find(peer[0] if peer else None, raw)
-        if peer and seen.address != peer[0]:
+        # A Unix socket has no peer, but a proxy behind it may tell the client.
+        if (seen.address != peer[0]) if peer else seen.valid:
             scope["client"] = (seen.address, 0)
         ready = self._ids.ready
         request_id = scope[REQUEST_ID] = ready.pop() if ready else self._ids()
