@@ -10,11 +10,20 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from authward.app import Authward
     from authward.core.principal import Principal
+    from authward.core.requirements import all_of, any_of
     from authward.errors import ConfigurationError, Refusal
     from authward.settings import Settings
 
 __version__ = "0.1.0"
-__all__ = ["Authward", "ConfigurationError", "Principal", "Refusal", "Settings"]
+__all__ = [
+    "Authward",
+    "ConfigurationError",
+    "Principal",
+    "Refusal",
+    "Settings",
+    "all_of",
+    "any_of",
+]
 
 _HOMES = {
     "Authward": "authward.app",
@@ -22,6 +31,8 @@ _HOMES = {
     "Principal": "authward.core.principal",
     "Refusal": "authward.errors",
     "Settings": "authward.settings",
+    "all_of": "authward.core.requirements",
+    "any_of": "authward.core.requirements",
 }
 
 

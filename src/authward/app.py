@@ -18,6 +18,7 @@ from authward.core.cors import CorsPolicy
 from authward.core.headers import DEFAULT_POLICY, SecurityPolicy
 from authward.core.keys import MasterSecret
 from authward.core.principal import Principal
+from authward.core.requirements import Requirement, requirements
 from authward.errors import ConfigurationError
 from authward.front import Checked, Front
 from authward.http.admission import Admission, Entrance, named
@@ -111,7 +112,7 @@ class Authward:
         connection: Mapping[str, Any],
         *,
         roles: Collection[str] = (),
-        permissions: Collection[str] = (),
+        permissions: Collection[Requirement] = (),
     ) -> Principal:
         """The caller of a request or WebSocket (a scope, or Starlette's object around one), if it
         has one of `roles` (any, if none are named) and all of `permissions`. Raises a Refusal,
@@ -138,11 +139,11 @@ class Authward:
 
         return guard(self._admission, roles=named("authorize", roles))
 
-    def require(self, *permissions: str) -> Security:
+    def require(self, *permissions: Requirement) -> Security:
         """FastAPI: a caller with all of these permissions, granted directly or through the role."""
         from authward.fastapi import guard
 
-        return guard(self._admission, permissions=named("require", permissions))
+        return guard(self._admission, permissions=requirements("require", permissions))
 
     @property
     def Route(self) -> type[APIRoute]:

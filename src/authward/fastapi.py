@@ -28,6 +28,7 @@ from starlette.routing import Match
 from starlette.types import Scope
 
 from authward.core.principal import Principal
+from authward.core.requirements import Requirement
 from authward.errors import Detail, MalformedRequest, Refusal, ValidationError
 from authward.http.admission import Admission
 from authward.http.openapi import openapi_paths
@@ -51,7 +52,7 @@ class Guard(SecurityBase):
     scheme_name = f"{PREFIX}Bearer"
 
     def __init__(
-        self, admission: Admission, roles: tuple[str, ...], permissions: tuple[str, ...]
+        self, admission: Admission, roles: tuple[str, ...], permissions: tuple[Requirement, ...]
     ) -> None:
         self._asked = (admission, roles, permissions)
 
@@ -71,7 +72,7 @@ class Guard(SecurityBase):
 
 
 def guard(
-    admission: Admission, *, roles: tuple[str, ...] = (), permissions: tuple[str, ...] = ()
+    admission: Admission, *, roles: tuple[str, ...] = (), permissions: tuple[Requirement, ...] = ()
 ) -> Security:
     """A guard as FastAPI takes it: in `Annotated[…]`, `dependencies=[…]` or as a default."""
     return Security(Guard(admission, roles, permissions))

@@ -18,6 +18,7 @@ from typing import Literal, Protocol
 from authward.core.audit import Client, Event
 from authward.core.keys import Algorithm, Ring, State
 from authward.core.limits import Decision, Limit
+from authward.core.permissions import Role
 from authward.core.sessions import Session, Verdict
 from authward.core.users import User, UserChange
 
@@ -225,8 +226,8 @@ class ChangeFeed(Protocol):
         """
         ...
 
-    async def roles(self) -> Mapping[str, frozenset[str]]:
-        """The permissions of every role, now."""
+    async def roles(self) -> Mapping[str, Role]:
+        """Every role there is, now."""
         ...
 
     async def announce(self, changes: Sequence[Change]) -> None:

@@ -24,6 +24,7 @@ from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
 
 from authward.core.principal import Principal
+from authward.core.requirements import Requirement, requirements
 from authward.errors import ConfigurationError, InternalError, Refusal
 from authward.http.admission import ADMISSION, Admission, named
 from authward.http.endpoint import Site
@@ -49,9 +50,9 @@ def authorize(*roles: str) -> Callable[[E], E]:
     return functools.partial(_guarded, roles=named("authorize", roles))
 
 
-def require(*permissions: str) -> Callable[[E], E]:
+def require(*permissions: Requirement) -> Callable[[E], E]:
     """A caller with all of these permissions, granted directly or through the role."""
-    return functools.partial(_guarded, permissions=named("require", permissions))
+    return functools.partial(_guarded, permissions=requirements("require", permissions))
 
 
 def principal(connection: HTTPConnection) -> Principal:
@@ -68,7 +69,9 @@ def _admission(connection: HTTPConnection) -> Admission:
     return admission
 
 
-def _guarded(endpoint: E, *, roles: Sequence[str] = (), permissions: Sequence[str] = ()) -> E:
+def _guarded(
+    endpoint: E, *, roles: Sequence[str] = (), permissions: Sequence[Requirement] = ()
+) -> E:
     if not inspect.isfunction(endpoint):
         raise ConfigurationError(
             f"{endpoint!r} cannot be decorated. Decorate functions, or the methods of a class"

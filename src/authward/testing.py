@@ -11,7 +11,7 @@ from secrets import token_urlsafe
 
 from authward.app import Authward
 from authward.clock import SystemClock
-from authward.core.permissions import DEFAULT_ROLES, effective
+from authward.core.permissions import DEFAULT_ROLES, effective, held_roles
 from authward.core.principal import Principal
 from authward.core.sessions import Session
 from authward.core.users import User
@@ -78,8 +78,9 @@ def as_user(
         id=id or f"test-{token_urlsafe(9)}",
         email=email,
         role=role,
-        permissions=effective(role, permissions, roles),
+        permissions=effective((role,), permissions, roles),
         session_id=f"test-{token_urlsafe(9)}",
+        roles=held_roles((role,), roles),
     )
     granted = tuple(permissions)
     admission = auth._admission

@@ -1,45 +1,64 @@
-"""Permission strings `verb:resource`, and the roles every installation starts with."""
+"""Roles, what they grant, and the ones every installation starts with."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 
+from authward.core.grants import EVERYTHING
 from authward.core.principal import Principal
+from authward.core.requirements import Requirement, unmet
 from authward.errors import Forbidden
 
-DEFAULT_ROLES: Mapping[str, frozenset[str]] = {
-    "admin": frozenset(
-        {
-            "list:users",
-            "read:users",
-            "update:users",
-            "delete:users",
-            "assign:roles",
-            "manage:roles",
-            "read:audit",
-            "manage:keys",
-        }
-    ),
-    "moderator": frozenset({"read:users", "update:users"}),
-    "user": frozenset(),
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """What a role grants itself, and the roles it includes."""
+
+    permissions: frozenset[str] = frozenset()
+    includes: frozenset[str] = frozenset()
+
+
+DEFAULT_ROLES: Mapping[str, Role] = {
+    "admin": Role(frozenset({EVERYTHING})),
+    "moderator": Role(frozenset({"read:users", "update:users"})),
+    "user": Role(),
 }
 
 
+def held_roles(roles: Iterable[str], known: Mapping[str, Role]) -> frozenset[str]:
+    """`roles`, and all that they include. An unknown role is held, and grants nothing."""
+    held: set[str] = set()
+    ahead = list(roles)
+    while ahead:
+        name = ahead.pop()
+        if name not in held:
+            held.add(name)
+            ahead.extend(known.get(name, Role()).includes)
+    return frozenset(held)
+
+
 def effective(
-    role: str, direct: Iterable[str], roles: Mapping[str, frozenset[str]]
+    roles: Iterable[str], direct: Iterable[str], known: Mapping[str, Role]
 ) -> frozenset[str]:
-    """Direct grants and those of the role; an unknown role grants nothing."""
-    return roles.get(role, frozenset()).union(direct)
+    """Direct grants, and those of the roles and all that they include."""
+    held = held_roles(roles, known)
+    return frozenset(direct).union(*(known[name].permissions for name in held if name in known))
+
+
+def has_one_of(principal: Principal, roles: Collection[str]) -> bool:
+    """Whether the caller holds one of `roles`."""
+    return principal.role in roles or not principal.roles.isdisjoint(roles)
 
 
 def check_access(
-    principal: Principal, roles: Collection[str], permissions: Collection[str]
+    principal: Principal, roles: Collection[str], permissions: Collection[Requirement]
 ) -> None:
     """Refuse who has none of `roles` (if any are named) or lacks one of `permissions`. Raises
     Forbidden.
     """
-    if roles and principal.role not in roles:
+    if roles and not has_one_of(principal, roles):
         raise Forbidden(f"role {principal.role}")
-    for needed in permissions:
-        if needed not in principal.permissions:
-            raise Forbidden(f"lacks {needed}")
+    lacking = unmet(principal.permissions, permissions)
+    if lacking:
+        raise Forbidden(f"lacks {lacking[0]}")

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from authward.core.grants import holds
+
 
 @dataclass(frozen=True, slots=True)
 class Principal:
     """The account behind a verified access token.
 
-    `permissions` are the effective ones: direct grants and those of the role. `email` is "" where
-    tokens carry none. `version`, `auth_time` and `expires_at` (seconds) are the token's.
+    `role` is the account's, `roles` are all it holds: that one, those it was given beside it, and
+    those they include. `permissions` are the effective ones: direct grants and those of the roles,
+    wildcards among them; `can` reads them. `email` is "" where tokens carry none. `version`,
+    `auth_time` and `expires_at` (seconds) are the token's.
     """
 
     id: str
@@ -21,3 +25,12 @@ class Principal:
     version: int = 0
     auth_time: int = 0
     expires_at: int = 0
+    roles: frozenset[str] = frozenset()
+
+    def can(self, permission: str) -> bool:
+        """Whether this caller holds a permission, itself or by a wildcard. No I/O."""
+        return permission in self.permissions or holds(self.permissions, permission)
+
+    def has_role(self, role: str) -> bool:
+        """Whether this caller holds a role, by itself or through another that includes it."""
+        return role == self.role or role in self.roles

@@ -24,7 +24,8 @@ _MAX_TIME = 253_402_300_799  # 9999-12-31T23:59:59Z
 class AccessClaims(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Claims of an access token, in the order they are written. Times are seconds since the epoch.
 
-    `id` repeats `sub` for services written to the seed. `permissions` holds direct grants only.
+    `id` repeats `sub` for services written to the seed. `permissions` holds direct grants only;
+    `roles` those that the account was given beside `role`.
     """
 
     iss: str
@@ -40,6 +41,7 @@ class AccessClaims(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit
     auth_time: int
     email: str | None = None
     permissions: tuple[str, ...] = ()
+    roles: tuple[str, ...] = ()
 
 
 class RefreshClaims(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from authward.core.grants import beyond
 from authward.core.text import shows_all
 from authward.errors import Forbidden, LastAdmin
 
@@ -18,7 +19,9 @@ MAX_EMAIL = 254
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """An account. Times are milliseconds since the epoch; `permissions` are direct grants."""
+    """An account. Times are milliseconds since the epoch; `permissions` are direct grants,
+    `additional_roles` those it holds beside `role`, the one that clients see.
+    """
 
     id: str
     email: str
@@ -32,6 +35,12 @@ class User:
     email_verified: bool
     created_at: int
     disabled_at: int | None
+    additional_roles: tuple[str, ...] = ()
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """Every role it was given."""
+        return (self.role, *self.additional_roles)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +116,9 @@ def check_last_admin(user: User, change: UserChange, enabled_admins: int) -> Non
         raise LastAdmin("no other enabled admin")
 
 
-def check_may_edit(
-    actor_role: str, actor_permissions: frozenset[str], target_permissions: frozenset[str]
-) -> None:
-    """A non-admin edits only users whose effective permissions are a subset of their own. Raises
-    Forbidden.
+def check_may_edit(actor_permissions: frozenset[str], target_permissions: frozenset[str]) -> None:
+    """Nobody touches who holds more than they do: the target's effective permissions are covered by
+    the actor's. Raises Forbidden.
     """
-    if actor_role != "admin" and not target_permissions <= actor_permissions:
+    if beyond(actor_permissions, target_permissions):
         raise Forbidden("the target holds permissions the actor lacks")

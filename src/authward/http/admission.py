@@ -15,8 +15,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from authward.core.bearer import SUBPROTOCOL, bearer_token, websocket_token
 from authward.core.clients import client_of
 from authward.core.paths import below_mount, several
-from authward.core.permissions import check_access
+from authward.core.permissions import check_access, has_one_of
 from authward.core.principal import Principal
+from authward.core.requirements import AllOf, AnyOf, Requirement, met, requirements
 from authward.errors import ConfigurationError, InvalidToken, Refusal
 from authward.middleware.exchange import EXCHANGE
 from authward.middleware.websocket import Socket
@@ -49,7 +50,7 @@ class _Opening:
         self.socket = socket
         self.token = token
         self.owner: tuple[str, str] | None = None
-        self.needs: list[tuple[Collection[str], Collection[str]]] = []
+        self.needs: list[tuple[Collection[str], Collection[Requirement]]] = []
 
     def find(self) -> str:
         return websocket_token(self.socket.offered) if self.token is None else self.token
@@ -70,7 +71,7 @@ class Admission:
         connection: Mapping[str, Any],
         *,
         roles: Collection[str] = (),
-        permissions: Collection[str] = (),
+        permissions: Collection[Requirement] = (),
     ) -> Principal:
         """The caller of a request or WebSocket (a scope, or Starlette's object around one), if it
         has one of `roles` (any, if none are named) and all of `permissions`.
@@ -83,7 +84,7 @@ class Admission:
         if type(roles) is not tuple:
             roles = several("roles", roles)
         if type(permissions) is not tuple:
-            permissions = several("permissions", permissions)
+            permissions = _needs(permissions)
         # Most tokens have verified before. They are found in memory, from any thread; whatever
         # speaks against one is left for the long way to find and to write down.
         services = self._running.current
@@ -91,8 +92,12 @@ class Admission:
             known = services.tokens.recall(_authorization(scope))
             if (
                 known is not None
-                and (not roles or known.role in roles)
-                and (not permissions or known.permissions.issuperset(permissions))
+                and (not roles or known.role in roles or has_one_of(known, roles))
+                and (
+                    not permissions
+                    or known.permissions.issuperset(permissions)
+                    or met(known.permissions, permissions)
+                )
             ):
                 return known
         try:
@@ -138,7 +143,7 @@ class Admission:
         return principal
 
     def _admit(
-        self, scope: Scope, roles: Collection[str], permissions: Collection[str]
+        self, scope: Scope, roles: Collection[str], permissions: Collection[Requirement]
     ) -> Principal:
         if ADMISSION not in scope:
             raise ConfigurationError(
@@ -229,6 +234,15 @@ def named(guard: str, names: Sequence[str]) -> tuple[str, ...]:
             "For any signed-in caller use authenticate"
         )
     return tuple(names)
+
+
+def _needs(permissions: Collection[Requirement]) -> tuple[Requirement, ...]:
+    if isinstance(permissions, (str, AnyOf, AllOf)):
+        raise ConfigurationError(
+            f"permissions: this is a single one. Did you mean permissions=[{permissions!r}]?"
+        )
+    found = tuple(permissions)
+    return requirements("permissions", found) if found else ()
 
 
 def _scope_of(connection: Mapping[str, Any]) -> Scope:

@@ -10,6 +10,7 @@ from authward.core.audit import Client
 from authward.core.bearer import bearer_token
 from authward.core.permissions import check_access
 from authward.core.principal import Principal
+from authward.core.requirements import Requirement
 from authward.errors import Refusal
 from authward.services.audit import Refusals
 from authward.services.tokens import Tokens
@@ -28,7 +29,7 @@ class Access:
         client: Callable[[], Client],
         *,
         roles: Collection[str] = (),
-        permissions: Collection[str] = (),
+        permissions: Collection[Requirement] = (),
     ) -> Principal:
         """The caller of a request with these headers, if it has one of `roles` (any, if none are
         named) and all of `permissions`. Raises MissingToken, InvalidToken, TokenExpired,
@@ -44,7 +45,7 @@ class Access:
         client: Callable[[], Client],
         *,
         roles: Collection[str] = (),
-        permissions: Collection[str] = (),
+        permissions: Collection[Requirement] = (),
     ) -> Principal:
         """The same for a token that comes otherwise, as on a WebSocket. `find` may raise
         MissingToken.

@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 
-from authward.core.permissions import effective
+from authward.core.permissions import Role, effective
 from authward.core.revocations import Revocations
 from authward.core.tokens import SKEW
 from authward.errors import Refusal, Unavailable
@@ -37,7 +37,7 @@ class Feed:
         on_scheme: Callable[[str], None],
     ) -> None:
         self.revocations = Revocations()
-        self.roles: Mapping[str, frozenset[str]] = {}
+        self.roles: Mapping[str, Role] = {}
         self.roles_version = 0
         self.horizon = horizon
         self._changes = changes
@@ -110,11 +110,11 @@ class Feed:
         limit = max(1.0, self._interval * 4)
         return self._read_at is not None and self._clock.monotonic() - self._read_at <= limit
 
-    def permissions(self, role: str, direct: Sequence[str]) -> frozenset[str]:
-        """The effective permissions of a role and direct grants."""
-        return effective(role, direct, self.roles)
+    def permissions(self, roles: Sequence[str], direct: Sequence[str]) -> frozenset[str]:
+        """The effective permissions of roles and direct grants."""
+        return effective(roles, direct, self.roles)
 
-    def _set_roles(self, roles: Mapping[str, frozenset[str]]) -> None:
+    def _set_roles(self, roles: Mapping[str, Role]) -> None:
         if roles != self.roles:
             self.roles = roles
             self.roles_version += 1

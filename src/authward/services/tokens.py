@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from authward.core.csrf import csrf_token
+from authward.core.permissions import held_roles
 from authward.core.principal import Principal
 from authward.core.sessions import Session, refresh_claims
 from authward.core.tokens import (
@@ -111,6 +112,7 @@ class Tokens:
                 auth_time=session.auth_time // 1000,
                 email=user.email if self._policy.token_email else None,
                 permissions=user.permissions,
+                roles=user.additional_roles,
             ),
             self._rings.access.signing,
         )
@@ -139,14 +141,16 @@ class Tokens:
         return self._rings.csrf
 
     def _principal(self, claims: AccessClaims) -> Principal:
+        given = (claims.role, *claims.roles)
         return Principal(
             id=claims.sub,
             email=claims.email or "",
             role=claims.role,
-            permissions=self._feed.permissions(claims.role, claims.permissions),
+            permissions=self._feed.permissions(given, claims.permissions),
             session_id=claims.sid,
             version=claims.ver,
             auth_time=claims.auth_time,
             # No token outlives what the feed remembers, however long it was meant to live once.
             expires_at=min(claims.exp, claims.iat + int(self._feed.horizon)),
+            roles=held_roles(given, self._feed.roles),
         )

@@ -69,16 +69,14 @@ class Users:
         if edit.name is not None:
             values["name"] = edit.name
         if edit.email is not None:
-            if actor.role != "admin":
+            if not actor.has_role("admin"):
                 raise Forbidden("only an admin changes an address")
             values |= {"email": edit.email, "email_canonical": require_email(edit.email)}
         if edit.disabled is not None:
             values["disabled_at"] = int(self._clock.now() * 1000) if edit.disabled else None
 
         def decide(user: User) -> UserChange:
-            check_may_edit(
-                actor.role, actor.permissions, self._feed.permissions(user.role, user.permissions)
-            )
+            check_may_edit(actor.permissions, self._feed.permissions(user.roles, user.permissions))
             moved = values.get("email_canonical", user.email_canonical) != user.email_canonical
             unverified = {"email_verified": False} if moved else {}
             return UserChange(values | unverified, revoke=bool(edit.disabled) or moved)

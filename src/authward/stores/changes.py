@@ -8,22 +8,26 @@ cursor only to the oldest transaction still running.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import BigInteger, Select, bindparam, or_, select
+from sqlalchemy import BigInteger, Row, Select, bindparam, null, or_, select, union_all
 from sqlalchemy.sql.expression import ColumnElement
 
+from authward.core.permissions import Role
 from authward.ports import Change, ChangeBatch
 from authward.stores.database import Database
 from authward.stores.expressions import FEED_HEAD, NOW
-from authward.stores.schema import changes, role_permissions, roles
+from authward.stores.schema import changes, role_includes, role_permissions, roles
 from authward.stores.transactions import Transaction
 
 _CURSOR = bindparam("cursor", type_=BigInteger())
 _FRESH = changes.c.at >= NOW - bindparam("horizon", type_=BigInteger())
-_ROLES = select(roles.c.name, role_permissions.c.permission).select_from(
-    roles.outerjoin(role_permissions, role_permissions.c.role == roles.c.name)
+# What roles grant and include, in one statement, so from one snapshot.
+ROLES = union_all(
+    select(roles.c.name, null().label("permission"), null().label("included")),
+    select(role_permissions.c.role, role_permissions.c.permission, null()),
+    select(role_includes.c.role, null(), role_includes.c.included),
 )
 
 
@@ -36,6 +40,16 @@ def _since(unseen: ColumnElement[bool]) -> Select[Any]:
 
 _SQLITE = _since(changes.c.id > _CURSOR)
 _POSTGRESQL = _since(changes.c.xid >= _CURSOR)
+
+
+def roles_of(rows: Iterable[Row[Any]]) -> dict[str, Role]:
+    """The roles that the rows of `ROLES` tell of."""
+    granted: dict[str, set[str]] = defaultdict(set)
+    included: dict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        granted[row.name].update(() if row.permission is None else (row.permission,))
+        included[row.name].update(() if row.included is None else (row.included,))
+    return {name: Role(frozenset(granted[name]), frozenset(included[name])) for name in granted}
 
 
 class SqlChanges:
@@ -58,11 +72,8 @@ class SqlChanges:
         ]
         return ChangeBatch(found, head)
 
-    async def roles(self) -> Mapping[str, frozenset[str]]:
-        granted: dict[str, set[str]] = defaultdict(set)
-        for row in await self._database.read(_ROLES):
-            granted[row.name].update(() if row.permission is None else (row.permission,))
-        return {name: frozenset(permissions) for name, permissions in granted.items()}
+    async def roles(self) -> Mapping[str, Role]:
+        return roles_of(await self._database.read(ROLES))
 
     async def announce(self, changes: Sequence[Change]) -> None:
         async def work(tx: Transaction) -> None:

@@ -19,7 +19,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_VERSION = "0002"
+SCHEMA_VERSION = "0003"
 """The alembic revision this code is written for."""
 
 metadata = MetaData()
@@ -42,6 +42,8 @@ users = Table(
     Column("disabled_at", BigInteger),
     # Address and name, folded by us: the databases' own lower() differ.
     Column("search", Text, nullable=False),
+    # Beside `role`. The default is for rows that were there before the column.
+    Column("additional_roles", JSON, nullable=False, server_default="[]"),
     Index("users_by_age", "created_at", "id"),
 )
 
@@ -89,6 +91,13 @@ role_permissions = Table(
     Column("permission", String(128), primary_key=True),
 )
 
+role_includes = Table(
+    "role_includes",
+    metadata,
+    Column("role", String(64), ForeignKey("roles.name", ondelete="CASCADE"), primary_key=True),
+    Column("included", String(64), ForeignKey("roles.name"), primary_key=True, index=True),
+)
+
 changes = Table(
     "changes",
     metadata,
@@ -101,6 +110,8 @@ changes = Table(
     Column("ver", Integer, nullable=False),
     Column("keep_session", String(64)),
     Column("at", BigInteger, nullable=False, index=True),
+    # Of many sessions at once: which were opened before then.
+    Column("before", BigInteger),
     sqlite_autoincrement=True,
 )
 

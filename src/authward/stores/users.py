@@ -46,6 +46,7 @@ _FIRST = {
     "ver": _VER.scalar_subquery(),
     "created_at": NOW,
     "disabled_at": None,
+    "additional_roles": [],
 }
 _SEARCHED = ("email", "email_canonical", "name")
 _UNLESS_TAKEN = ["email_canonical"]
@@ -66,7 +67,9 @@ _ADD_POSTGRESQL = (
 def user_of(row: Row[Any]) -> User:
     """A row with the columns of `USER`, whatever else it has."""
     values = {column.name: row._mapping[column] for column in USER}
-    return User(**{**values, "permissions": tuple(values["permissions"])})
+    for several in ("permissions", "additional_roles"):
+        values[several] = tuple(values[several])
+    return User(**values)
 
 
 def _folded(text: str) -> str:
