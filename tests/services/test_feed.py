@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import pytest
 
+from authward.core.permissions import Role
 from authward.core.tokens import SKEW
 from authward.errors import TokenExpired, TokenRevoked, Unavailable
 from authward.ports import Change, ChangeBatch
@@ -33,7 +34,7 @@ class Changes:
 
     def __init__(self) -> None:
         self.rows: list[Change] = []
-        self.granted: Mapping[str, frozenset[str]] = {"user": frozenset()}
+        self.granted: Mapping[str, Role] = {"user": Role()}
         self.broken: Exception | None = None
         self.asked: list[tuple[int, int]] = []
         self.roles_asked = 0
@@ -44,7 +45,7 @@ class Changes:
             raise self.broken
         return ChangeBatch(self.rows[cursor:], len(self.rows))
 
-    async def roles(self) -> Mapping[str, frozenset[str]]:
+    async def roles(self) -> Mapping[str, Role]:
         self.roles_asked += 1
         return self.granted
 
@@ -174,32 +175,32 @@ async def test_a_failed_read_leaves_all_as_it_was(
 
 
 async def test_roles_are_read_first_and_when_they_change(feed: Feed, changes: Changes) -> None:
-    changes.granted = {"admin": frozenset({"read:users"})}
+    changes.granted = {"admin": Role(frozenset({"read:users"}))}
     await feed.poll()
     await feed.poll()
     assert (feed.roles_version, changes.roles_asked) == (1, 1)
-    assert feed.permissions("admin", ("read:reports",)) == {"read:users", "read:reports"}
-    assert feed.permissions("nobody", ()) == frozenset()
+    assert feed.permissions(("admin",), ("read:reports",)) == {"read:users", "read:reports"}
+    assert feed.permissions(("nobody",), ()) == frozenset()
 
     changes.rows.append(Change("roles.changed", "", 0, None, 0))
     await feed.poll()
     assert (feed.roles_version, changes.roles_asked) == (1, 2)
 
-    changes.granted = {"admin": frozenset()}
+    changes.granted = {"admin": Role()}
     changes.rows.append(Change("roles.changed", "", 0, None, 0))
     await feed.poll()
     assert feed.roles_version == 2
-    assert feed.permissions("admin", ()) == frozenset()
+    assert feed.permissions(("admin",), ()) == frozenset()
 
 
 async def test_roles_that_cannot_be_read_are_asked_for_again(
     feed: Feed, changes: Changes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await feed.poll()
-    changes.granted = {"user": frozenset({"x"})}
+    changes.granted = {"user": Role(frozenset({"read:x"}))}
     changes.rows.append(Change("roles.changed", "", 0, None, 0))
 
-    async def broken() -> Mapping[str, frozenset[str]]:
+    async def broken() -> Mapping[str, Role]:
         raise Unavailable("gone")
 
     with monkeypatch.context() as patch:
@@ -207,7 +208,7 @@ async def test_roles_that_cannot_be_read_are_asked_for_again(
         with pytest.raises(Unavailable):
             await feed.poll()
     await feed.poll()
-    assert feed.permissions("user", ()) == {"x"}
+    assert feed.permissions(("user",), ()) == {"read:x"}
 
 
 async def test_what_no_token_remembers_is_forgotten(
