@@ -401,10 +401,10 @@ def test_openapi(auth: Authward, app: FastAPI, client: TestClient) -> None:
 def test_equal_guards(auth: Authward, make_auth: Callable[..., Authward]) -> None:
     assert isinstance(auth.authenticate, Security)
     assert auth.authenticate is auth.authenticate
-    assert auth.require("a", "b").dependency == auth.require("a", "b").dependency
-    assert auth.require("a").dependency != auth.authorize("a").dependency
-    assert auth.require("a").dependency != make_auth().require("a").dependency
-    assert auth.require("a").dependency != object()
+    assert auth.require("a:b", "c:d").dependency == auth.require("a:b", "c:d").dependency
+    assert auth.require("a:b").dependency != auth.authorize("a:b").dependency
+    assert auth.require("a:b").dependency != make_auth().require("a:b").dependency
+    assert auth.require("a:b").dependency != object()
 
 
 def test_guards_that_would_let_everybody_in(auth: Authward) -> None:

@@ -37,7 +37,7 @@ class Reports(HTTPEndpoint):
         return PlainTextResponse("made", 201)
 
 
-@require("chat")
+@require("join:chat")
 async def chat(websocket: WebSocket) -> None:
     await websocket.accept()
     await websocket.send_text(principal(websocket).id)
@@ -103,7 +103,7 @@ def test_websocket(auth: Authward, client: TestClient) -> None:
                 socket.send_text("hello")
                 assert socket.receive_text() == f"{caller.id} hello"
         with (
-            as_user(auth, permissions=["chat"]) as caller,
+            as_user(auth, permissions=["join:chat"]) as caller,
             client.websocket_connect("/chat") as socket,
         ):
             assert socket.receive_text() == caller.id
@@ -119,7 +119,7 @@ def test_what_cannot_be_decorated(auth: Authward) -> None:
         authenticate(Reports)
     with pytest.raises(ConfigurationError, match="name at least one"):
         authorize()
-    with pytest.raises(ConfigurationError, match="name at least one"):
+    with pytest.raises(ConfigurationError, match="A permission is written verb:resource"):
         require("")
 
 

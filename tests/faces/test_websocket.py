@@ -14,6 +14,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from authward import Authward, ConfigurationError, Principal
 from authward.core.cors import CorsPolicy
+from authward.core.permissions import Role
 from authward.errors import (
     Forbidden,
     InternalError,
@@ -269,7 +270,7 @@ class TestOpen:
 
         with as_user(auth, role="admin"), client.websocket_connect("/audit") as socket:
             services = auth.services
-            services.feed.roles = {**services.feed.roles, "admin": frozenset()}
+            services.feed.roles = {**services.feed.roles, "admin": Role()}
             services.feed.roles_version += 1
             with refused(4403):
                 socket.receive_text()
