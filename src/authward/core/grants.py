@@ -45,6 +45,12 @@ def holds(granted: Collection[str], needed: str) -> bool:
     return f"{verb}:*" in granted or f"*:{resource}" in granted
 
 
+def covering(needed: str) -> tuple[str, ...]:
+    """Every grant that `holds` takes for `needed`, the narrowest first."""
+    verb, _, resource = needed.partition(":")
+    return tuple(dict.fromkeys((needed, f"{verb}:*", f"*:{resource}", EVERYTHING)))
+
+
 def beyond(granted: Collection[str], wanted: Iterable[str]) -> list[str]:
     """Those of `wanted` that `granted` does not cover, sorted."""
     return sorted(one for one in wanted if not holds(granted, one))
