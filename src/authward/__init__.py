@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from authward.app import Authward
+    from authward.core.policies import Decision, Policies, owner, permission, role
     from authward.core.principal import Principal
     from authward.core.requirements import all_of, any_of
     from authward.errors import ConfigurationError, Refusal
@@ -18,21 +19,31 @@ __version__ = "0.1.0"
 __all__ = [
     "Authward",
     "ConfigurationError",
+    "Decision",
+    "Policies",
     "Principal",
     "Refusal",
     "Settings",
     "all_of",
     "any_of",
+    "owner",
+    "permission",
+    "role",
 ]
 
 _HOMES = {
     "Authward": "authward.app",
     "ConfigurationError": "authward.errors",
+    "Decision": "authward.core.policies",
+    "Policies": "authward.core.policies",
     "Principal": "authward.core.principal",
     "Refusal": "authward.errors",
     "Settings": "authward.settings",
     "all_of": "authward.core.requirements",
     "any_of": "authward.core.requirements",
+    "owner": "authward.core.policies",
+    "permission": "authward.core.policies",
+    "role": "authward.core.policies",
 }
 
 

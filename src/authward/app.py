@@ -17,6 +17,7 @@ from authward.core.cookies import CookieNames
 from authward.core.cors import CorsPolicy
 from authward.core.headers import DEFAULT_POLICY, SecurityPolicy
 from authward.core.keys import MasterSecret
+from authward.core.policies import Policies
 from authward.core.principal import Principal
 from authward.core.requirements import Requirement, requirements
 from authward.errors import ConfigurationError
@@ -63,6 +64,7 @@ class Authward:
     ) -> None:
         self.settings = Settings(**values) if settings is None else settings
         self.clock: Clock = SystemClock() if clock is None else clock
+        self.policies = Policies(log.warning)
         self._running = Running(self._process)
         self._admission = Admission(self._running, self.clock)
         self._front = Front(self.settings, self._running, self.clock, headers=headers, cors=cors)

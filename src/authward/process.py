@@ -105,7 +105,9 @@ class Process:
         least = settings.password_min_length
         self._sweeper = asyncio.create_task(self._sweep(), name="authward-sweep")
         return Services(
-            access=Access(tokens, self._refusals),
+            access=Access(
+                tokens, self._refusals, explained_by=None if settings.production else self._feed
+            ),
             accounts=Accounts(
                 store.users,
                 sessions,

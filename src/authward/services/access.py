@@ -11,17 +11,26 @@ from authward.core.bearer import bearer_token
 from authward.core.permissions import check_access
 from authward.core.principal import Principal
 from authward.core.requirements import Requirement
-from authward.errors import Refusal
+from authward.core.why import missing
+from authward.errors import Forbidden, Refusal
 from authward.services.audit import Refusals
+from authward.services.feed import Feed
 from authward.services.tokens import Tokens
 
 
 class Access:
-    """Admission to bearer routes. It reads memory only."""
+    """Admission to bearer routes. It reads memory only.
 
-    def __init__(self, tokens: Tokens, refusals: Refusals) -> None:
+    With `explained_by`, whose roles are meant, a refusal tells the client which grant was missing
+    and which roles have it: in development alone, as a stranger would learn whom to attack.
+    """
+
+    def __init__(
+        self, tokens: Tokens, refusals: Refusals, *, explained_by: Feed | None = None
+    ) -> None:
         self._tokens = tokens
         self._refusals = refusals
+        self._explained_by = explained_by
 
     def admit(
         self,
@@ -55,6 +64,10 @@ class Access:
             principal = self._tokens.verify(find())
             check_access(principal, roles, permissions)
         except Refusal as refusal:
+            explained_by = self._explained_by
+            if isinstance(refusal, Forbidden) and principal and explained_by is not None:
+                known = explained_by.roles
+                refusal.details = tuple(missing(principal, roles, permissions, known))
             self.denied(refusal, client(), principal)
             raise
         return principal
