@@ -203,6 +203,7 @@ def _handle_exceptions(app: Starlette, clock: Clock) -> None:
 
     async def refused(connection: HTTPConnection, error: Exception) -> Response | None:
         refusal = cast(Refusal, error)
+        _admission(connection).denied(connection.scope, refusal)
         if isinstance(connection, WebSocket):
             await connection.close(close_code(refusal), refusal.code)
             return None

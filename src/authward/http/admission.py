@@ -121,6 +121,20 @@ class Admission:
         except Refusal:
             return None
 
+    def denied(self, scope: Scope, refusal: Refusal) -> None:
+        """Audit a refusal that an app raised itself, unless that has been done."""
+        services = self._running.current
+        if services is None or refusal.audited:
+            return
+        opening = scope.get(_OPENING)
+        if isinstance(opening, _Opening):
+            subject = None if opening.owner is None else opening.owner[0]
+        else:
+            caller = self.peek(scope)
+            subject = None if caller is None else caller.id
+        client = client_of(scope.get("client"), scope["headers"])
+        services.access.denied(refusal, client, subject=subject)
+
     def renew(self, connection: Mapping[str, Any], token: str) -> Principal:
         """Keep a WebSocket open with a newer token of the same session. If this raises, the socket
         still lives as long as the token before. Raises as `principal` does.
