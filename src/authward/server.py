@@ -17,61 +17,19 @@ from typing import Any
 from starlette.types import ASGIApp
 from uvicorn import Config, Server
 from uvicorn.config import STARTUP_FAILURE
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.supervisors.multiprocess import Multiprocess
 
 from authward.app import Authward
 from authward.logs import configure_logs
 from authward.settings import Settings
+from authward.uvicorn import Http
 
 BACKLOG = 2048
 GRACEFUL_S = 10
 KEEP_ALIVE_S = 75
-MAX_HEAD = 64 * 1024
 WORKER_START_S = 60
 
 Announce = Callable[[Authward, int], Awaitable[None]]
-
-
-class BoundedHttp(HttpToolsProtocol):
-    """uvicorn's protocol with bounds httptools does not have: on the head of a request, and on what
-    travels beside its body, like trailers and the framing of tiny chunks.
-    """
-
-    _head: int | None = None
-    _beside = 0
-
-    def data_received(self, data: bytes) -> None:
-        self._beside += len(data)
-        super().data_received(data)
-        if self.transport.is_closing():
-            return
-        if self._head is not None:
-            self._head += len(data)
-            if self._head > MAX_HEAD:
-                self.send_400_response("Request head too large.")
-        elif self._beside > MAX_HEAD:
-            self.transport.close()
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        # A trailer would join the headers, one by one for as long as the client likes.
-        if self._head is not None:
-            super().on_header(name, value)
-
-    def on_body(self, body: bytes) -> None:
-        # The body itself is bounded by who reads it; as much again may travel beside it.
-        self._beside -= 2 * len(body)
-        super().on_body(body)
-
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self._head = 0
-        self._beside = 0
-
-    def on_headers_complete(self) -> None:
-        self._head = None
-        self._beside = 0
-        super().on_headers_complete()
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -100,7 +58,7 @@ def uvicorn_config(app: Any, settings: Settings, *, factory: bool) -> Config:
         factory=factory,
         interface="asgi3",
         loop="auto" if sys.platform == "win32" else "uvloop",
-        http=BoundedHttp,
+        http=Http,
         ws="none",  # our own routes have no WebSocket
         lifespan="on",
         workers=settings.workers,

@@ -1,0 +1,151 @@
+"""For uvicorn: its HTTP protocol with a bounded request head, and answers whose headers are looked
+through once. `authward serve` uses it; for an app of your own:
+
+    uvicorn app:app --http authward.uvicorn:Http
+"""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from uvicorn.protocols.http.httptools_impl import (
+    HEADER_RE,
+    HEADER_VALUE_RE,
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
+from uvicorn.server import ServerState
+
+from authward.core.envelope import Header
+
+MAX_HEAD = 64 * 1024
+_MOST_LINES = 1024
+_LONGEST_LINE = 4096
+_FRAMING = frozenset({b"transfer-encoding", b"connection"})
+
+
+class _NotOurs(Exception):
+    """An answer that uvicorn had better write itself."""
+
+
+class _Lines(dict[Header, bytes]):
+    """Header fields as they are written, once they were found fit to be sent. Bounded: forgotten
+    all at once when there are too many. `length` is the last Content-Length that was asked for.
+    """
+
+    length = -1
+
+    def __missing__(self, header: Header) -> bytes:
+        """Raises _NotOurs for what is no legal field, or frames the answer in another way."""
+        name, value = header
+        name = name.lower()
+        if name in _FRAMING or HEADER_RE.search(name) or HEADER_VALUE_RE.search(value):
+            raise _NotOurs
+        line = b"%b: %b\r\n" % (name, value)
+        if name == b"content-length":
+            if self.length >= 0 or not value.isdigit():
+                raise _NotOurs
+            self.length = int(value)
+        # What may be a secret does not stay in memory.
+        elif name != b"set-cookie" and len(line) <= _LONGEST_LINE:
+            if len(self) >= _MOST_LINES:
+                self.clear()
+            self[header] = line
+        return line
+
+
+_lines_of: WeakKeyDictionary[ServerState, _Lines] = WeakKeyDictionary()
+
+
+class Http(HttpToolsProtocol):
+    """uvicorn's protocol over httptools, with bounds that one does not have: about 64 KiB on the
+    head of a request, answered with 400, and on what travels beside a body, like trailers and the
+    framing of tiny chunks.
+
+    It sends what uvicorn sends, byte for byte. But a header field that was sent before is not
+    searched for forbidden characters again: of an answer with the usual security headers that is
+    most of the work.
+    """
+
+    def __init__(self, config: Any, server_state: ServerState, *rest: Any, **also: Any) -> None:
+        super().__init__(config, server_state, *rest, **also)
+        self._beside = 0
+        # A server has one event loop, so nobody else is at them at the same time.
+        self._lines = _lines_of.setdefault(server_state, _Lines())
+
+    def data_received(self, data: bytes) -> None:
+        self._beside += len(data)
+        super().data_received(data)
+        if self._beside > MAX_HEAD and not self.transport.is_closing():
+            scope: Any = self.scope
+            if scope and "method" not in scope:
+                self.send_400_response("Request head too large.")
+            else:
+                self.transport.close()
+
+    def on_message_begin(self) -> None:
+        self._beside = 0
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._beside = 0
+        super().on_headers_complete()
+        # A trailer would join the headers, one by one for as long as the client likes.
+        if not self.parser.should_upgrade():
+            self.headers = []
+
+    def on_body(self, body: bytes) -> None:
+        # The body itself is bounded by who reads it; as much again may travel beside it.
+        self._beside -= 2 * len(body)
+        super().on_body(body)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        # uvicorn makes it, and lets nobody name another class to make it of.
+        cycle.__class__ = _Cycle
+        cycle.lines = self._lines  # type: ignore[attr-defined]
+        super()._start_asgi_task(cycle, app)
+
+
+class _Cycle(RequestResponseCycle):
+    """One request and its answer."""
+
+    lines: _Lines
+
+    def send(self, message: Any) -> Coroutine[Any, Any, None]:
+        """Not `async` itself, which would cost a frame a message."""
+        if (
+            self.response_started
+            or self.access_log
+            or self.disconnected
+            or self.flow.write_paused
+            or not self.keep_alive
+            or message["type"] != "http.response.start"
+            or type(message.get("headers")) is not list
+        ):
+            return super().send(message)
+        lines = self.lines
+        lines.length = -1
+        try:
+            content = [
+                STATUS_LINE[message["status"]],
+                *map(lines.__getitem__, self.default_headers),
+                *map(lines.__getitem__, message["headers"]),
+                b"\r\n",
+            ]
+        except (_NotOurs, AttributeError, KeyError, TypeError, ValueError):
+            return super().send(message)
+        if lines.length < 0:
+            return super().send(message)
+        self.response_started = True
+        self.waiting_for_100_continue = False
+        self.expected_content_length = lines.length
+        self.chunked_encoding = False
+        self.transport.write(b"".join(content))
+        return _sent()
+
+
+async def _sent() -> None:
+    """What there is to wait for once the transport has it."""
