@@ -20,8 +20,9 @@ from authward.core.keys import MasterSecret
 from authward.core.policies import Policies
 from authward.core.principal import Principal
 from authward.core.requirements import Requirement, requirements
+from authward.deny import Known, know, require_declared, walk
 from authward.errors import ConfigurationError
-from authward.front import Checked, Front
+from authward.front import Checked, Front, Watched
 from authward.http.admission import Admission, Entrance, named
 from authward.http.endpoint import Site
 from authward.http.routes import routes
@@ -95,19 +96,28 @@ class Authward:
         if not self.settings.serve_docs:
             return self.wrap(nothing)
         pages = api_routes(self.clock, production=self.settings.production)
-        return self.wrap(Router(pages, default=nothing, redirect_slashes=False))
+        app = Router(pages, default=nothing, redirect_slashes=False)
+        require_declared(walk(app).found)
+        return self.wrap(app)
 
     def wrap(self, app: ASGIApp) -> ASGIApp:
         """`app` behind the protections, with our routes beside its own. Works on any ASGI app."""
-        return self.protect(app, lifespan=Lifespan(app, self.startup, self.shutdown))
+        shield = self.protect(app, lifespan=Lifespan(app, self.startup, self.shutdown))
+        know(shield, Known(self, app=app))
+        return shield
 
-    def install(self, app: Starlette) -> None:
+    def install(
+        self, app: Starlette, *, deny_by_default: bool = False, public: Collection[str] = ()
+    ) -> None:
         """Put a FastAPI or Starlette app behind the protections, with our routes, error envelopes,
         start-up and shutdown. Call it once, before the app serves. Raises ConfigurationError.
+
+        With `deny_by_default` the app does not start on a route that does not say who may call it,
+        and takes none later. `public` are the paths of routes, mounts and frontends for anyone.
         """
         from authward.starlette import install
 
-        install(app, self)
+        install(app, self, deny_by_default=deny_by_default, public=public)
 
     def principal(
         self,
@@ -127,6 +137,15 @@ class Authward:
         socket then lives as long as the token before.
         """
         return self._admission.renew(connection, token)
+
+    @cached_property
+    def public(self) -> Security:
+        """FastAPI: anyone may call, as in `dependencies=[auth.public]`. It says so, and switches no
+        guard off.
+        """
+        from authward.fastapi import public
+
+        return public()
 
     @cached_property
     def authenticate(self) -> Security:
@@ -161,15 +180,26 @@ class Authward:
         app: ASGIApp,
         check: Callable[[], None] | None = None,
         *,
+        intact: Callable[[], bool] | None = None,
         lifespan: ASGIApp | None = None,
     ) -> Shield:
         """`app` behind the protections and beside our routes. `check` runs once, ahead of the first
-        request. Start-up and shutdown are what `lifespan` makes of them; if None, the app's own.
+        request, and again as soon as something is no longer `intact`. Start-up and shutdown are
+        what `lifespan` makes of them; if None, the app's own.
         """
+        behind: Front | Checked = self._front
+        if check is not None:
+            behind = (
+                Checked(self._front, check)
+                if intact is None
+                else Watched(self._front, check, intact)
+            )
+        ours = self.routes()
+        require_declared(walk(Router(ours)).found)
         return Shield(
-            Entrance(self._admission, self.routes(), app),
+            Entrance(self._admission, ours, app),
             self._front.protections,
-            self._front if check is None else Checked(self._front, check),
+            behind,
             self.clock,
             os.urandom,
             lifespan=lifespan,

@@ -29,6 +29,7 @@ from starlette.types import Scope
 
 from authward.core.principal import Principal
 from authward.core.requirements import Requirement
+from authward.declared import ANYONE, Need, Who, mark
 from authward.errors import Detail, MalformedRequest, Refusal, ValidationError
 from authward.http.admission import Admission
 from authward.http.openapi import openapi_paths
@@ -55,6 +56,7 @@ class Guard(SecurityBase):
         self, admission: Admission, roles: tuple[str, ...], permissions: tuple[Requirement, ...]
     ) -> None:
         self._asked = (admission, roles, permissions)
+        mark(self, Who((Need(roles, permissions),)))
 
     async def __call__(self, connection: HTTPConnection) -> Principal:
         return self.admit(connection.scope)
@@ -76,6 +78,21 @@ def guard(
 ) -> Security:
     """A guard as FastAPI takes it: in `Annotated[…]`, `dependencies=[…]` or as a default."""
     return Security(Guard(admission, roles, permissions))
+
+
+class Public:
+    """Lets anyone in, and says so."""
+
+    def __init__(self) -> None:
+        mark(self, ANYONE)
+
+    async def __call__(self) -> None:
+        """Nothing to ask."""
+
+
+def public() -> Security:
+    """What says that anyone may call, as FastAPI takes it."""
+    return Security(Public())
 
 
 class Route(APIRoute):
@@ -142,7 +159,9 @@ def _lifted(full: Dependant) -> Dependant:
     if named and (not inspect.isfunction(call) or hasattr(call, "__wrapped__")):
         return full  # FastAPI judges the kind of an endpoint by what it wraps
     lean = copy.copy(full)
-    lean.dependencies = [one for one in full.dependencies if not isinstance(one.call, Guard)]
+    lean.dependencies = [
+        one for one in full.dependencies if not isinstance(one.call, Guard | Public)
+    ]
     if named and call is not None:
         theirs = full.request_param_name or full.http_connection_param_name
         lean.request_param_name = full.request_param_name or (None if theirs else _OWN)
@@ -159,11 +178,13 @@ def _lifted(full: Dependant) -> Dependant:
     return lean
 
 
-def prepare(app: FastAPI, auth: Installing) -> None:
-    """What `Authward.install` does for FastAPI beside what it does for Starlette."""
+def prepare(app: FastAPI, auth: Installing) -> frozenset[str]:
+    """What `Authward.install` does for FastAPI beside what it does for Starlette. The paths of the
+    app's documentation.
+    """
     if app.router.route_class is APIRoute:
         app.router.route_class = Route
-    _serve_docs(app, auth)
+    pages = _serve_docs(app, auth)
     handlers = app.exception_handlers
 
     async def invalid(request: Request, error: Exception) -> Response:
@@ -176,6 +197,7 @@ def prepare(app: FastAPI, auth: Installing) -> None:
     if describes:
         handlers[RequestValidationError] = invalid
     _describe(app, auth, envelopes=describes)
+    return pages
 
 
 def _refusal_of(error: RequestValidationError) -> Refusal:
@@ -195,12 +217,13 @@ def _field(location: Collection[Any]) -> str:
     return ".".join(parts[1:] if len(parts) > 1 and parts[0] in _PLACES else parts)[:200]
 
 
-def _serve_docs(app: FastAPI, auth: Installing) -> None:
+def _serve_docs(app: FastAPI, auth: Installing) -> frozenset[str]:
     """Take the app's own documentation pages away: they load scripts from a CDN, which our policy
     blanks. Show its document on a page of ours instead; or, where documentation is off, hide that
     too, as it tells strangers every route there is.
     """
     shown = auth.settings.serve_docs
+    pages = (app.docs_url, app.redoc_url, app.openapi_url)
     gone = {app.docs_url, app.redoc_url, app.swagger_ui_oauth2_redirect_url}
     if not shown:
         gone.add(app.openapi_url)
@@ -208,10 +231,17 @@ def _serve_docs(app: FastAPI, auth: Installing) -> None:
     kept = [route for route in app.router.routes if getattr(route, "path", None) not in gone]
     app.router.routes[:] = kept
     if shown and app.docs_url is not None and app.openapi_url is not None:
-        pages = docs_routes(
-            auth.clock, path=app.docs_url, document=app.openapi_url, title=app.title
-        )
-        app.router.routes.extend(pages)
+        ours = docs_routes(auth.clock, path=app.docs_url, document=app.openapi_url, title=app.title)
+        app.router.routes.extend(ours)
+    for route in kept:
+        # Whoever shows documentation has said that anyone may read it.
+        endpoint = getattr(route, "endpoint", None)
+        if (
+            getattr(route, "path", None) == app.openapi_url
+            and getattr(endpoint, "__module__", None) == FastAPI.__module__
+        ):
+            mark(endpoint, ANYONE)
+    return frozenset(path for path in pages if path is not None)
 
 
 def _describe(app: FastAPI, auth: Installing, *, envelopes: bool) -> None:

@@ -129,6 +129,24 @@ class Checked:
         await self._front.before()
 
 
+class Watched(Checked):
+    """A checked front that asks with every request whether all is still `intact`; if not, it checks
+    again, and serves nothing that `check` refuses.
+    """
+
+    def __init__(self, front: Front, check: Callable[[], None], intact: Callable[[], bool]) -> None:
+        super().__init__(front, check)
+        self._intact = intact
+
+    @property
+    def home(self) -> AbstractEventLoop | None:
+        return self._front.home if self._checked and self._intact() else None
+
+    async def before(self) -> None:
+        self._checked = self._checked and self._intact()
+        await super().before()
+
+
 def _exposed(settings: Settings) -> tuple[str, ...]:
     style = settings.rate_limit_headers
     return (

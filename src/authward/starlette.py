@@ -8,10 +8,9 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Protocol, TypeVar, cast
-from weakref import WeakSet
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -25,6 +24,8 @@ from starlette.websockets import WebSocket
 
 from authward.core.principal import Principal
 from authward.core.requirements import Requirement, requirements
+from authward.declared import ANYONE, Need, Who, mark, marked
+from authward.deny import Denying, Known, know, known, public_paths, walk, with_public
 from authward.errors import ConfigurationError, InternalError, Refusal
 from authward.http.admission import ADMISSION, Admission, named
 from authward.http.endpoint import Site
@@ -34,8 +35,6 @@ from authward.ports import Clock
 from authward.settings import Settings
 
 E = TypeVar("E", bound=Callable[..., Any])
-
-_installed: WeakSet[Starlette] = WeakSet()
 
 
 def authenticate(endpoint: E) -> E:
@@ -53,6 +52,24 @@ def authorize(*roles: str) -> Callable[[E], E]:
 def require(*permissions: Requirement) -> Callable[[E], E]:
     """A caller with all of these permissions, granted directly or through the role."""
     return functools.partial(_guarded, permissions=requirements("require", permissions))
+
+
+def public(endpoint: E) -> E:
+    """Anyone. It says so, for an app that denies by default. Raises ConfigurationError for what has
+    a guard.
+    """
+    if not inspect.isfunction(endpoint):
+        raise ConfigurationError(
+            f"{endpoint!r} cannot be decorated. Decorate functions, or the methods of a class; "
+            "other endpoints are named by path: auth.install(app, public=['/…'])"
+        )
+    said = marked(endpoint)
+    if said is not None and said.needs:
+        raise ConfigurationError(
+            f"public: {endpoint.__qualname__} has a guard: {said}. Remove one of the two"
+        )
+    mark(endpoint, ANYONE)
+    return cast(E, endpoint)
 
 
 def principal(connection: HTTPConnection) -> Principal:
@@ -92,6 +109,7 @@ def _guarded(
             return await endpoint(*given, **also)
         return await run_in_threadpool(endpoint, *given, **also)
 
+    mark(guarded, Who((Need(tuple(roles), tuple(permissions)),)) + marked(endpoint))
     return cast(E, guarded)
 
 
@@ -113,35 +131,57 @@ class Installing(Protocol):
 
     def routes(self) -> list[Route]: ...
 
-    def protect(self, app: ASGIApp, check: Callable[[], None]) -> ASGIApp: ...
+    def protect(
+        self, app: ASGIApp, check: Callable[[], None], *, intact: Callable[[], bool] | None
+    ) -> ASGIApp: ...
 
     async def startup(self) -> None: ...
 
     async def shutdown(self) -> None: ...
 
 
-def install(app: Starlette, auth: Installing) -> None:
+def install(
+    app: Starlette,
+    auth: Installing,
+    *,
+    deny_by_default: bool = False,
+    public: Collection[str] = (),
+) -> None:
     """What `Authward.install` does."""
     if not isinstance(cast(object, app), Starlette):
         raise ConfigurationError(
             "install: takes a FastAPI or Starlette app. Any other: app = auth.wrap(app)"
         )
-    if app in _installed or app.middleware_stack is not None:
-        what = "has Authward already" if app in _installed else "has begun to serve. Install before"
+    has = known(app) is not None
+    if has or app.middleware_stack is not None:
+        what = "has Authward already" if has else "has begun to serve. Install before"
         raise ConfigurationError(f"install: the app {what}")
-    check = functools.partial(_check, app, auth)
-    check()
-    _installed.add(app)
+    paths = public_paths(public)
+    _check(app, auth)
+    pages: frozenset[str] = frozenset()
     fastapi: Any = sys.modules.get("fastapi")
     if fastapi is not None and isinstance(app, fastapi.FastAPI):
         from authward.fastapi import prepare
 
-        prepare(app, auth)
+        pages = prepare(app, auth)
+    know(app, Known(auth, paths, pages, deny_by_default))
+    denying = Denying(app, paths, pages) if deny_by_default else None
+
+    def check() -> None:
+        _check(app, auth)
+        if denying is not None:
+            denying.check()
+        elif paths:
+            with_public(walk(app).found, paths, pages, strict=True)
+
     _handle_exceptions(app, auth.clock)
     _start_with(app, auth, check)
     build = app.build_middleware_stack
+    intact = None if denying is None else denying.intact
     # add_middleware would leave the answers of the server error handler outside.
-    app.build_middleware_stack = lambda: auth.protect(build(), check)  # type: ignore[method-assign]
+    app.build_middleware_stack = lambda: auth.protect(  # type: ignore[method-assign]
+        build(), check, intact=intact
+    )
 
 
 def _check(app: Starlette, auth: Installing) -> None:

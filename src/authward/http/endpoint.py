@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Container, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast, get_args
 
 from pydantic import BaseModel
 from starlette.types import Receive, Scope, Send
@@ -16,7 +16,7 @@ from authward.core.cookies import CookieNames
 from authward.core.envelope import JSON, Header, success
 from authward.core.limits import retry_after
 from authward.core.principal import Principal
-from authward.errors import MethodNotAllowed, NotFound, RateLimited, Refusal
+from authward.errors import ConfigurationError, MethodNotAllowed, NotFound, RateLimited, Refusal
 from authward.http.parse import read_json, read_query
 from authward.middleware.answers import send_answer, send_refusal
 from authward.middleware.exchange import EXCHANGE, Exchange
@@ -108,6 +108,17 @@ class Endpoint:
     errors: tuple[type[Refusal], ...] = ()
     sends: tuple[str, ...] = ()
     credential: bool = False
+
+    def __post_init__(self) -> None:
+        if self.who not in get_args(Who):
+            raise ConfigurationError(
+                f"{self.method} {self.path}: who may call it? Say one of {', '.join(get_args(Who))}"
+            )
+        if self.permission is not None and self.who != "user":
+            raise ConfigurationError(
+                f"{self.method} {self.path}: nobody would be asked for {self.permission}. "
+                "Say who='user'"
+            )
 
 
 @dataclass(frozen=True, slots=True)

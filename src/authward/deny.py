@@ -1,0 +1,209 @@
+"""Deny by default: an app does not start on a route that does not say who may call it, and takes
+none later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, SupportsIndex
+from weakref import WeakKeyDictionary
+
+from starlette.applications import Starlette
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp
+
+from authward.core.paths import several
+from authward.declared import ANYONE, Declared, Walk, plain
+from authward.errors import ConfigurationError
+from authward.middleware.shield import Shield
+from authward.settings import Settings
+
+
+class Knows(Protocol):
+    """What can be told of an Authward."""
+
+    @property
+    def settings(self) -> Settings: ...
+
+    def routes(self) -> list[Route]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The Authward of an app, and what `install` was told. `app` is what a shield stands before."""
+
+    auth: Knows
+    public: tuple[str, ...] = ()
+    pages: frozenset[str] = frozenset()
+    deny_by_default: bool = False
+    app: ASGIApp | None = None
+
+
+_known: WeakKeyDictionary[object, Known] = WeakKeyDictionary()
+
+
+def know(app: Starlette | Shield, what: Known) -> None:
+    """Remember it, for `known`."""
+    _known[app] = what
+
+
+def known(app: object) -> Known | None:
+    """What was remembered of an app. Others may not even be hashable."""
+    return _known.get(app) if isinstance(app, Starlette | Shield) else None
+
+
+def walk(app: ASGIApp, instead: Mapping[int, Sequence[BaseRoute]] | None = None) -> Walk:
+    """Every route below `app`."""
+    return Walk(app, _opened, instead)
+
+
+def _opened(app: ASGIApp) -> ASGIApp:
+    what = known(app)
+    return app if what is None or what.app is None else what.app
+
+
+def undeclared(found: Iterable[Declared]) -> list[Declared]:
+    return [one for one in found if one.who is None]
+
+
+def require_declared(found: Iterable[Declared]) -> None:
+    """Raises ConfigurationError, which names what does not say who may call it."""
+    missing = undeclared(found)
+    if not missing:
+        return
+    listed = "".join(f"\n  {one}" for one in missing)
+    raise ConfigurationError(
+        f"deny_by_default: nothing says who may call{listed}\n"
+        "Give it a guard. If anyone may: dependencies=[auth.public] in FastAPI, the decorator "
+        "public of authward.starlette, or its path in install(…, public=[…]), which is the way "
+        "for what is mounted and for frontends too"
+    )
+
+
+def public_paths(given: Collection[str]) -> tuple[str, ...]:
+    """The paths that `install` takes as public. Raises ConfigurationError."""
+    paths = several("public", given)
+    for path in paths:
+        if type(path) is not str or not path.startswith("/"):
+            raise ConfigurationError(
+                f"public: {path!r} is not a path. It begins with '/', as in public=['/health']"
+            )
+    return tuple(plain(path) for path in paths)
+
+
+def with_public(
+    found: Sequence[Declared], paths: Collection[str], pages: Collection[str], *, strict: bool
+) -> list[Declared]:
+    """`found`, with what `paths` name declared: a route, or a mount and all below it. Guards below
+    a mount go on asking.
+
+    Raises ConfigurationError for a path that names a route with a guard and, if `strict`, for one
+    that names nothing; but one of `pages` may be switched off.
+    """
+    named = set(paths)
+    used = set(pages)
+    declared = []
+    for one in found:
+        hits = named.intersection((one.path, *one.below, *(f"{path}/" for path in one.below)))
+        used |= hits
+        declared.append(replace(one, who=ANYONE) if hits and one.who is None else one)
+    opaque = {one.path for one in found if one.below and one.below[-1] == one.path}
+    for one in found:
+        if one.path in named - opaque and one.who is not None and one.who.needs:
+            raise ConfigurationError(
+                f"public: {one.path} is named, and {one} has a guard: {one.who}. "
+                "Remove one of the two"
+            )
+    unused = sorted(named - used)
+    if strict and unused:
+        raise ConfigurationError(
+            f"public: nothing lies at {', '.join(unused)}. Name the whole path of a route, as "
+            "`authward routes` shows it, or of a mount or frontend"
+        )
+    return declared
+
+
+class Denying:
+    """Keeps an app to what it has declared."""
+
+    def __init__(self, app: Starlette, public: tuple[str, ...], pages: frozenset[str]) -> None:
+        self._app = app
+        self._public = public
+        self._pages = pages
+        self._watched: tuple[tuple[dict[str, Any], str, object], ...] = ()
+
+    def check(self) -> None:
+        """Raises ConfigurationError, which names every undeclared route. From then on none can be
+        added.
+        """
+        if not self._watched or not self.intact():
+            self._keep(self._examined({}, strict=True))
+
+    def intact(self) -> bool:
+        """Whether the routers still have the lists that were checked."""
+        for holder, name, value in self._watched:  # noqa: SIM110 - asked by every request
+            if holder.get(name) is not value:
+                return False
+        return True
+
+    def allow(self, routes: Kept, candidate: Sequence[BaseRoute]) -> None:
+        """Raises ConfigurationError if `routes` may not become `candidate`."""
+        self._keep(self._examined({id(routes): candidate}, strict=False))
+
+    def _examined(self, instead: Mapping[int, Sequence[BaseRoute]], *, strict: bool) -> Walk:
+        seen = walk(self._app, instead)
+        require_declared(with_public(seen.found, self._public, self._pages, strict=strict))
+        return seen
+
+    def _keep(self, seen: Walk) -> None:
+        for holder, name in seen.lists:
+            routes = getattr(holder, name)
+            if not isinstance(routes, Kept):
+                setattr(holder, name, routes := Kept(routes))
+            routes.kept_by(self)
+        self._watched = tuple(
+            {
+                (id(holder), name): (vars(holder), name, getattr(holder, name))
+                for holder, name in (*seen.lists, *seen.fixed)
+            }.values()
+        )
+
+
+class Kept(list[BaseRoute]):
+    """A list of routes that takes declared ones alone. What would change it is asked for first, so
+    that no request meets a route that is refused.
+    """
+
+    def __init__(self, routes: Iterable[BaseRoute]) -> None:
+        super().__init__(routes)
+        self._keepers: list[Denying] = []
+
+    def kept_by(self, keeper: Denying) -> None:
+        if keeper not in self._keepers:
+            self._keepers.append(keeper)
+
+    def _become(self, candidate: list[BaseRoute]) -> None:
+        for keeper in self._keepers:
+            keeper.allow(self, candidate)
+        super().__setitem__(slice(None), candidate)
+
+    def append(self, route: BaseRoute) -> None:
+        self._become([*self, route])
+
+    def extend(self, routes: Iterable[BaseRoute]) -> None:
+        self._become([*self, *routes])
+
+    def insert(self, index: SupportsIndex, route: BaseRoute) -> None:
+        candidate = [*self]
+        candidate.insert(index, route)
+        self._become(candidate)
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        candidate = [*self]
+        candidate[index] = value
+        self._become(candidate)
+
+    def __iadd__(self, routes: Iterable[BaseRoute]) -> Kept:  # type: ignore[misc,override]
+        self.extend(routes)
+        return self
