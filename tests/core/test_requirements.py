@@ -80,7 +80,7 @@ def test_equal_ones_are_equal() -> None:
     """Guards are compared by what they ask."""
     assert any_of("a:x", "b:x") == AnyOf(("a:x", "b:x"))
     assert hash(all_of("a:x")) == hash(AllOf(("a:x",)))
-    assert {any_of("a:x"), all_of("a:x"), any_of("a:x")} == {any_of("a:x"), all_of("a:x")}
+    assert len({any_of("a:x"), all_of("a:x"), any_of("a:x")}) == 2
     assert requirements("require", ["a:x", any_of("b:x")]) == ("a:x", AnyOf(("b:x",)))
 
 

@@ -15,6 +15,7 @@ from authward.cli.init import init as _init
 from authward.cli.migrate import migrate as _migrate
 from authward.cli.serve import serve as _serve
 from authward.cli.users import users as _users
+from authward.cli.why import why as _why
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -26,5 +27,5 @@ def main() -> None:
     """
 
 
-for _command in (_serve, _init, _migrate, _users):
+for _command in (_serve, _init, _migrate, _users, _why):
     main.add_command(_command)
