@@ -1,32 +1,20 @@
-"""What the routes of an app say about who may call them, read by walking the whole app."""
+"""What a route says about who may call it."""
 
 from __future__ import annotations
 
-import copy
-import functools
-import inspect
 import re
-import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal, cast
+from typing import Literal
 
-from starlette.applications import Starlette
-from starlette.endpoints import HTTPEndpoint, WebSocketEndpoint
 from starlette.middleware import Middleware
-from starlette.routing import BaseRoute, Host, Mount, Route, Router, WebSocketRoute
-from starlette.types import ASGIApp
 
-from authward.http.endpoint import Endpoint, Resource
-from authward.middleware.answers import NoApp
-from authward.ui.pages import File
+from authward.http.endpoint import Endpoint
 
 Kind = Literal["http", "websocket", "mount", "frontend"]
 
 _MARK = "__authward_who__"
 _TYPED = re.compile(r"{(\w+):\w+}")
-# What HTTPEndpoint looks for; HEAD is its get's.
-METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +71,8 @@ class Declared:
     """A route, or what is mounted and cannot be looked into. `who` is None where it does not say.
 
     `path` is the whole one, from `//host` on where only one host has it. No `methods` are all of
-    them. `below` are the mounts it lies behind, itself if it is one.
+    them. `below` are the mounts it lies behind, itself if it is one. `middleware` is that of the
+    apps on the way, each with the path of its app. `endpoint` is there for a route of ours.
     """
 
     kind: Kind
@@ -93,236 +82,17 @@ class Declared:
     who: Who | None
     below: tuple[str, ...] = ()
     endpoint: Endpoint | None = None
-    middleware: tuple[Middleware, ...] = field(default=(), compare=False)
+    middleware: tuple[tuple[str, Middleware], ...] = field(default=(), compare=False)
 
     def __str__(self) -> str:
-        how = "/".join(self.methods) if self.kind == "http" and self.methods else self.kind
-        return f"{how} {self.path} ({self.name})"
+        return f"{self.how} {self.path} ({self.name})"
+
+    @property
+    def how(self) -> str:
+        """Its methods, or what it is."""
+        return ",".join(self.methods) or "ANY" if self.kind == "http" else self.kind
 
 
 def plain(path: str) -> str:
     """A path without the types of its parameters."""
     return _TYPED.sub(r"{\1}", path)
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    path: str = ""
-    host: str = ""
-    below: tuple[str, ...] = ()
-    middleware: tuple[Middleware, ...] = ()
-
-    def full(self, path: str = "") -> str:
-        return plain((f"//{self.host}" if self.host else "") + (self.path + path or "/"))
-
-
-class Walk:
-    """Every route below `app`: of included routers, mounts, hosts and frontends, of WebSockets too.
-
-    `found` are the routes, `lists` the holder and the name of every list of routes, `fixed` those
-    of what else leads to routes. `instead` names lists by id that are read as if they were others.
-    `opened` says what lies behind an app of ours.
-    """
-
-    def __init__(
-        self,
-        app: ASGIApp,
-        opened: Callable[[ASGIApp], ASGIApp],
-        instead: Mapping[int, Sequence[BaseRoute]] | None = None,
-    ) -> None:
-        self.found: list[Declared] = []
-        self.lists: list[tuple[object, str]] = []
-        self.fixed: list[tuple[object, str]] = []
-        self._opened = opened
-        self._instead = instead or {}
-        self._within: list[Router] = []
-        self._app(app, _Place(), "")
-
-    def _app(self, app: ASGIApp, place: _Place, rest: str) -> None:
-        app = self._opened(app)
-        if isinstance(app, Starlette):
-            place = _Place(
-                place.path, place.host, place.below, (*place.middleware, *app.user_middleware)
-            )
-            self.fixed.append((app, "router"))
-            app = app.router
-        if isinstance(app, Router):
-            self._router(app, place)
-        elif not isinstance(app, NoApp):
-            self._opaque(app, place, rest)
-
-    def _opaque(self, what: object, place: _Place, path: str) -> None:
-        self._add("mount", (), path, _name(what), None, place, below=True)
-
-    def _add(
-        self,
-        kind: Kind,
-        methods: Iterable[str],
-        path: str,
-        name: str,
-        who: Who | None,
-        place: _Place,
-        *,
-        below: bool = False,
-        endpoint: Endpoint | None = None,
-    ) -> None:
-        full, shown = place.full(path), set(methods)
-        if "GET" in shown:
-            shown.discard("HEAD")
-        mounts = (*place.below, full) if below else place.below
-        self.found.append(
-            Declared(
-                kind, tuple(sorted(shown)), full, name, who, mounts, endpoint, place.middleware
-            )
-        )
-
-    def _router(self, router: Router, place: _Place) -> None:
-        if any(one is router for one in self._within):
-            return
-        self._within.append(router)
-        routes = [self._apart(route) for route in self._list(router, "routes")]
-        fastapi: Any = sys.modules.get("fastapi.routing")
-        # FastAPI keeps included routers whole; this is its way to look inside.
-        for route in routes if fastapi is None else fastapi.iter_route_contexts(routes):
-            self._route(route, place)
-        if hasattr(router, "_low_priority_routes"):
-            for low in self._list(router, "_low_priority_routes"):
-                self._low(low, place)
-        for route in routes:
-            if _included(route):
-                for low in cast(Any, route).effective_low_priority_routes():
-                    self._low(low, place)
-        self.fixed.append((router, "default"))
-        if getattr(router.default, "__func__", None) is not Router.not_found:
-            self._app(router.default, place, "/*")
-        self._within.pop()
-
-    def _list(self, holder: Any, name: str) -> Sequence[BaseRoute]:
-        self.lists.append((holder, name))
-        routes = getattr(holder, name)
-        return self._instead.get(id(routes), cast(Sequence[BaseRoute], routes))
-
-    def _apart(self, route: Any) -> Any:
-        """An included router as FastAPI would serve it with its lists as they are, or as they would
-        be: it remembers what it saw when it last looked.
-        """
-        if not _included(route):
-            return route
-        router = copy.copy(route.original_router)
-        router.routes = [self._apart(one) for one in self._list(route.original_router, "routes")]
-        if hasattr(router, "_low_priority_routes"):
-            router._low_priority_routes = self._list(route.original_router, "_low_priority_routes")
-        return type(route)(router, route.include_context)
-
-    def _route(self, given: Any, place: _Place) -> None:
-        route = getattr(given, "original_route", given)
-        if isinstance(route, Mount):
-            base = getattr(route, "_base_app", route.app)  # `app` may be middleware around it
-            path = place.path + given.path
-            below = (*place.below, _Place(path, place.host).full())
-            self._app(base, _Place(path, place.host, below, place.middleware), "")
-        elif isinstance(route, Host):
-            self._app(given.app, _Place(place.path, given.host, place.below, place.middleware), "")
-        elif isinstance(route, Route):
-            self._http(given, place)
-        elif isinstance(route, WebSocketRoute):
-            self._websocket(given, place)
-        else:
-            self._opaque(route, place, getattr(given, "path", None) or "")
-
-    def _http(self, route: Any, place: _Place) -> None:
-        endpoint, path, methods = _bare(route.endpoint), route.path_format, route.methods
-        if isinstance(endpoint, Resource):
-            for one in endpoint.endpoints.values():
-                name = _name(one.handler)
-                self._add("http", (one.method,), path, name, _own(one), place, endpoint=one)
-        elif inspect.isclass(endpoint) and issubclass(endpoint, HTTPEndpoint):
-            for method in METHODS:
-                handler = getattr(endpoint, method.lower(), None)
-                if handler is not None and (methods is None or method in methods):
-                    name = f"{_name(endpoint)}.{method.lower()}"
-                    self._add("http", (method,), path, name, _said(handler), place)
-        else:
-            who = ANYONE if isinstance(endpoint, File) else _asked(route, endpoint)
-            self._add("http", methods or (), path, _name(endpoint), who, place)
-
-    def _websocket(self, route: Any, place: _Place) -> None:
-        endpoint = _bare(route.endpoint)
-        if inspect.isclass(endpoint) and issubclass(endpoint, WebSocketEndpoint):
-            who = _said(endpoint.on_connect)  # by default it lets everybody in
-        else:
-            who = _asked(route, endpoint)
-        self._add("websocket", (), route.path_format, _name(endpoint), who, place)
-
-    def _low(self, given: Any, place: _Place) -> None:
-        """What FastAPI looks at last: frontends."""
-        group = getattr(given, "original_route", given)
-        if not hasattr(group, "add_frontend_route"):
-            return self._opaque(group, place, getattr(group, "path", None) or "")
-        prefix = getattr(given, "frontend_prefix", "")
-        who = _depends(given.dependant)
-        for route in self._list(group, "routes"):
-            own = cast(Any, route).path
-            path = prefix + own if own != "/" else prefix or "/"
-            self._add("frontend", ("GET",), path, _name(route), who, place, below=True)
-        return None
-
-
-def _included(route: object) -> bool:
-    return hasattr(route, "effective_low_priority_routes")
-
-
-def _bare(endpoint: Any) -> Any:
-    while isinstance(endpoint, functools.partial):
-        endpoint = endpoint.func
-    return endpoint
-
-
-def _said(function: object) -> Who | None:
-    """What a decorator of ours wrote on a function. Of any other object it would say nothing about
-    what it does when called.
-    """
-    function = _bare(function)
-    if inspect.isfunction(function) or inspect.ismethod(function):
-        return marked(function)
-    return None
-
-
-def _asked(route: Any, endpoint: object) -> Who | None:
-    said, depends = _said(endpoint), _depends(getattr(route, "dependant", None))
-    return depends if said is None else said + depends
-
-
-def _depends(dependant: Any) -> Who | None:
-    """What FastAPI is sure to ask before the endpoint, at any depth. A decorated function is no
-    guard there: it answers, and nobody sends its answer.
-    """
-    found: Who | None = None
-    for one in () if dependant is None else dependant.dependencies:
-        own = None if inspect.isroutine(one.call) else marked(one.call)
-        for who in (own, _depends(one)):
-            found = who if found is None else found + who
-    return found
-
-
-def _own(endpoint: Endpoint) -> Who | None:
-    if endpoint.who == "anyone":
-        return ANYONE
-    if endpoint.who == "cookie":
-        return _COOKIE
-    return Who((Need((), () if endpoint.permission is None else (endpoint.permission,)),))
-
-
-class _Cookie(Need):
-    def texts(self) -> Iterator[str]:
-        yield "session cookie"
-
-
-_COOKIE = Who((_Cookie(),))
-
-
-def _name(what: object) -> str:
-    """What something is called, without the addresses and paths that a repr may hold."""
-    known = what if hasattr(what, "__qualname__") else type(what)
-    module, name = getattr(known, "__module__", None), getattr(known, "__qualname__", "?")
-    return f"{module}.{name}" if module else str(name)

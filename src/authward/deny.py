@@ -14,10 +14,11 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
 from authward.core.paths import several
-from authward.declared import ANYONE, Declared, Walk, plain
+from authward.declared import ANYONE, Declared, plain
 from authward.errors import ConfigurationError
 from authward.middleware.shield import Shield
 from authward.settings import Settings
+from authward.walking import Walk
 
 
 class Knows(Protocol):
