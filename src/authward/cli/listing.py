@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 
 UNDECLARED = "UNDECLARED"
 _UNITS = ((86_400, "d"), (3600, "h"), (60, "m"), (1, "s"))
-_COMMENT = "# Route | who may call it | CSRF | limits. Compared by `authward routes --snapshot`.
-"
+_COMMENT = "# Route | who may call it | CSRF | limits. Compared by `authward routes --snapshot`.\n"
 
 
 class Row(NamedTuple):
