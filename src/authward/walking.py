@@ -157,7 +157,7 @@ class Walk:
             for one in endpoint.endpoints.values():
                 name = _name(one.handler)
                 self._add("http", (one.method,), path, name, _own(one), place, endpoint=one)
-        elif inspect.isclass(endpoint) and issubclass(endpoint, HTTPEndpoint):
+        elif _keeps(endpoint, HTTPEndpoint):
             for method in METHODS:
                 handler = getattr(endpoint, method.lower(), None)
                 if handler is not None and (methods is None or method in methods):
@@ -170,7 +170,7 @@ class Walk:
 
     def _websocket(self, route: Any, place: _Place) -> None:
         endpoint = _bare(route.endpoint)
-        if inspect.isclass(endpoint) and issubclass(endpoint, WebSocketEndpoint):
+        if _keeps(endpoint, WebSocketEndpoint):
             who = _said(endpoint.on_connect)  # by default it lets everybody in
         else:
             who = _asked(route, endpoint)
@@ -192,6 +192,16 @@ class Walk:
 
 def _included(route: object) -> bool:
     return hasattr(route, "effective_low_priority_routes")
+
+
+def _keeps(endpoint: Any, base: Any) -> bool:
+    """Whether it is an endpoint class that calls its methods as `base` does. One with a dispatch of
+    its own may answer whatever its methods say.
+    """
+    if not (inspect.isclass(endpoint) and issubclass(endpoint, base)):
+        return False
+    own: Any = endpoint
+    return own.dispatch is base.dispatch and own.__await__ is base.__await__
 
 
 def _bare(endpoint: Any) -> Any:
