@@ -56,7 +56,7 @@ def test_what_is_not_held_and_where_it_would_come_from(run: Run, ada: str) -> No
         "Roles that grant it: auditor, admin.",
         "It can be granted directly, too.",
     ]
-    # Two roles that grant all there is today are no wildcard.
+    # All that is held of posts today is no wildcard.
     assert run("why", ada, "*:posts", code=1).exit_code == 1
 
 
