@@ -1,6 +1,7 @@
 """The examples do what they say."""
 
 import json
+import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,7 +31,9 @@ def signed_up(url: str) -> Iterator[httpx2.Client]:
 
 
 @contextmanager
-def signed_in_admin(url: str, folder: Path) -> Iterator[httpx2.Client]:
+def signed_in_admin(
+    url: str, folder: Path, example: str = "fastapi_app"
+) -> Iterator[httpx2.Client]:
     """The first admin, made as the docs say."""
     create = [
         "users",
@@ -41,7 +44,7 @@ def signed_in_admin(url: str, folder: Path) -> Iterator[httpx2.Client]:
         "admin",
         "--password-stdin",
     ]
-    database = f"sqlite:///{folder}/fastapi_app.db"
+    database = f"sqlite:///{folder}/{example}.db"
     done = CliRunner().invoke(main, [*create, "--database-url", database], input=PASSWORD)
     assert done.exit_code == 0, done.output
     with httpx2.Client(base_url=url, timeout=30) as client:
@@ -116,6 +119,39 @@ def test_one_protection(urls: Mapping[str, str]) -> None:
     assert httpx2.get(url).headers["ratelimit-policy"] == "100;w=900"
     # This one and no other.
     assert "content-security-policy" not in answers[0].headers
+
+
+def test_policies(urls: Mapping[str, str], folder: Path) -> None:
+    url = urls["policies"]
+    assert httpx2.get(f"{url}/api/posts/0").json()["error"] == "missing_token"
+    with signed_up(url) as ada, signed_in_admin(url, folder, "policies") as root:
+        assert ada.post("/api/posts", json={"text": "Hello"}).json() == 0
+        assert root.post("/api/posts", json={"text": "Root's"}).json() == 1
+        # An author their own, and no other; the admin is no editor.
+        assert ada.get("/api/posts/0").json() == {"text": "Hello", "mayEdit": True}
+        assert ada.get("/api/posts/1").json() == {"text": "Root's", "mayEdit": False}
+        assert ada.put("/api/posts/0", json={"text": "Hello, all"}).status_code == 200
+        refused = ada.put("/api/posts/1", json={"text": "Mine now"})
+        assert (refused.status_code, refused.json()["error"]) == (403, "forbidden")
+        assert root.put("/api/posts/0", json={"text": "Mine now"}).status_code == 403
+        assert root.get("/api/posts/0").json() == {"text": "Hello, all", "mayEdit": False}
+        assert ada.put("/api/posts/7", json={"text": "x"}).json()["error"] == "not_found"
+        # What is locked not even its author changes.
+        assert ada.post("/api/posts/0/lock").status_code == 403
+        assert root.post("/api/posts/0/lock").status_code == 200
+        assert ada.put("/api/posts/0", json={"text": "x"}).status_code == 403
+        edit_as_editor(url, folder)
+
+
+def edit_as_editor(url: str, folder: Path) -> None:
+    with sqlite3.connect(folder / "policies.db") as database:
+        database.execute("INSERT INTO roles (name) VALUES ('editor')")
+        database.execute("UPDATE users SET role = 'editor' WHERE email = 'ada@example.com'")
+    database.close()
+    with httpx2.Client(base_url=url, timeout=30) as ada:
+        sign_in(ada, "login", {"email": "ada@example.com"})
+        assert ada.put("/api/posts/1", json={"text": "Better"}).status_code == 200
+        assert ada.put("/api/posts/0", json={"text": "x"}).status_code == 403
 
 
 class TestWebSocket:
