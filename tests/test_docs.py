@@ -32,7 +32,7 @@ MODULES = {
     "authward": authward.__all__,
     "authward.fastapi": [],
     "authward.middleware": [],
-    "authward.starlette": ["authenticate", "authorize", "principal", "require"],
+    "authward.starlette": ["authenticate", "authorize", "principal", "public", "require"],
     "authward.testing": [],
 }
 

@@ -18,6 +18,7 @@ SERVED = (
     f"bare_asgi {PROTECTED}",
     "one_protection",
     "websocket_app access_ttl=2s",
+    "deny_by_default",
     "policies",
 )
 

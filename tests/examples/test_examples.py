@@ -154,6 +154,16 @@ def edit_as_editor(url: str, folder: Path) -> None:
         assert ada.put("/api/posts/0", json={"text": "x"}).status_code == 403
 
 
+def test_deny_by_default(urls: Mapping[str, str]) -> None:
+    url = urls["deny_by_default"]
+    assert httpx2.get(f"{url}/health").json() == "well"
+    assert "auth.public" in httpx2.get(f"{url}/static/deny_by_default.py").text
+    assert httpx2.get(f"{url}/api/reports").json()["error"] == "missing_token"
+    with signed_up(url) as ada:
+        assert ada.get("/api/reports").json()["error"] == "forbidden"
+        assert ada.delete("/api/reports/first").json()["error"] == "forbidden"
+
+
 class TestWebSocket:
     def open(self, url: str, *offered: str, **more: Any) -> ClientConnection:
         return connect(
