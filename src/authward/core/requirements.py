@@ -73,7 +73,10 @@ def requirements(option: str, needs: Iterable[Requirement]) -> tuple[Requirement
 
 def met(granted: Collection[str], needs: Iterable[Requirement]) -> bool:
     """Whether what was granted meets every one of `needs`."""
-    return all(_meets(granted, one) for one in needs)
+    for one in needs:  # noqa: SIM110 - a generator costs more than the answer
+        if not _meets(granted, one):
+            return False
+    return True
 
 
 def unmet(granted: Collection[str], needs: Iterable[Requirement]) -> list[Requirement]:
@@ -84,9 +87,12 @@ def unmet(granted: Collection[str], needs: Iterable[Requirement]) -> list[Requir
 def _meets(granted: Collection[str], need: Requirement) -> bool:
     if isinstance(need, str):
         return holds(granted, need)
-    if isinstance(need, AnyOf):
-        return any(_meets(granted, one) for one in need.needs)
-    return met(granted, need.needs)
+    if isinstance(need, AllOf):
+        return met(granted, need.needs)
+    for one in need.needs:  # noqa: SIM110
+        if _meets(granted, one):
+            return True
+    return False
 
 
 def _nested(need: Requirement) -> str:
