@@ -125,6 +125,10 @@ class LastAdmin(Refusal):
     code, status, text = "last_admin", 409, "The last admin cannot be removed, disabled or demoted"
 
 
+class RoleInUse(Refusal):
+    code, status, text = "role_in_use", 409, "An account holds this role, or another includes it"
+
+
 class PayloadTooLarge(Refusal):
     code, status, text = "payload_too_large", 413, "The request body is too large"
 

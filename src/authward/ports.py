@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from authward.core.audit import Client, Event
+from authward.core.granting import Present
 from authward.core.keys import Algorithm, Ring, State
 from authward.core.limits import Decision, Limit
 from authward.core.permissions import Role
@@ -74,7 +75,7 @@ class UserQuery:
 class UserStore(Protocol):
     async def add(self, user: NewUser, event: Event) -> User | None:
         """Store a new account; None if its canonical address is taken. Of two at once, one gets
-        None.
+        None. Raises ValidationError if there is no such role.
         """
         ...
 
@@ -99,6 +100,22 @@ class UserStore(Protocol):
         order; raises LastAdmin (a Refusal) rather than do so to the last enabled one, and
         UserExists if a new address is taken. `keep_session` is kept only if it is a live session of
         the account's present epoch.
+
+        Roles are given only if they exist, and cannot be deleted meanwhile: else ValidationError.
+        Whatever changes role, additional roles or permissions supersedes the account's tokens.
+        """
+        ...
+
+    async def administer(
+        self,
+        user_id: str,
+        decide: Callable[[User, Present], UserChange],
+        event: Callable[[User, User], Event],
+        *,
+        actor: str | None,
+    ) -> User | None:
+        """As `change`, on behalf of the account `actor`: it is locked too, and `decide` sees what
+        it and all roles are in this transaction. `event` is told the account before and after.
         """
         ...
 
@@ -108,6 +125,29 @@ class UserStore(Protocol):
 
     async def schemes(self) -> list[str]:
         """The distinct prefixes (7 characters) of the non-argon2 hashes present."""
+        ...
+
+
+class RoleStore(Protocol):
+    async def all(self) -> Mapping[str, Role]:
+        """Every role there is."""
+        ...
+
+    async def change(
+        self,
+        name: str,
+        decide: Callable[[Present], Role | None],
+        event: Callable[[Role | None, Role | None], Event],
+        *,
+        actor: str | None,
+    ) -> tuple[Role | None, Role | None]:
+        """Lock the account `actor` and all roles, let `decide` say what the role is to be (None: it
+        is not to be), store that, announce `roles.changed` if it differs. Returns the role before
+        and after, which `event` is told too; nothing happens where both are None.
+
+        Of many at once each sees what the one before left. Raises RoleInUse rather than delete a
+        role that an account holds; of giving and deleting at once, one loses.
+        """
         ...
 
 
@@ -274,6 +314,9 @@ class Store(Protocol):
 
     @property
     def users(self) -> UserStore: ...
+
+    @property
+    def roles(self) -> RoleStore: ...
 
     @property
     def sessions(self) -> SessionStore: ...

@@ -26,6 +26,7 @@ from authward.services.keys import Rings, load_rings
 from authward.services.limits import FallbackLimiter
 from authward.services.passwords import Passwords
 from authward.services.readiness import Readiness
+from authward.services.roles import Roles
 from authward.services.sessions import Sessions, SessionTimes
 from authward.services.throttling import Throttling
 from authward.services.tokens import Tokens
@@ -122,6 +123,7 @@ class Process:
             passwords=Passwords(store.users, self._lane, self._refusals, clock, min_length=least),
             readiness=Readiness(store, clock),
             refusals=self._refusals,
+            roles=Roles(store.roles),
             sessions=sessions,
             store=store,
             throttling=Throttling(
@@ -133,7 +135,7 @@ class Process:
                 credential=settings.auth_rate_limit,
             ),
             tokens=tokens,
-            users=Users(store.users, self._feed, clock),
+            users=Users(store.users, store.roles, self._feed, clock),
         )
 
     async def stop(self) -> None:

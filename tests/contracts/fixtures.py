@@ -12,6 +12,14 @@ from authward.stores.sql import SqlStore
 from tests.contracts.making import TurnedClock
 from tests.postgres import Admin, drop_database, fresh_database
 
+ROLES_AS_AT_FIRST = (
+    "DELETE FROM role_includes",
+    "DELETE FROM role_permissions",
+    "DELETE FROM roles WHERE name NOT IN ('admin', 'moderator', 'user')",
+    "INSERT INTO roles VALUES ('admin'), ('moderator'), ('user') ON CONFLICT DO NOTHING",
+    "INSERT INTO role_permissions VALUES ('admin', '*:*'), ('moderator', 'read:users'),"
+    " ('moderator', 'update:users')",
+)
 Stores = Callable[..., Awaitable[SqlStore]]
 
 
@@ -47,6 +55,8 @@ def postgres_database(migrated_postgres: Admin) -> str:
     )
     for table in ("sessions", "users", "keys", "changes", "audit_events", "rate_limits"):
         migrated_postgres.execute(f"DELETE FROM {table}")
+    for statement in ROLES_AS_AT_FIRST:
+        migrated_postgres.execute(statement)
     return migrated_postgres.url
 
 

@@ -197,14 +197,20 @@ SOME = frozenset({"read:users", "update:users"})
 
 @pytest.mark.parametrize("target", [frozenset(), frozenset({"read:users"}), SOME], ids=sorted)
 def test_a_moderator_edits_whoever_holds_no_more_than_they_do(target):
-    check_may_edit("moderator", SOME, target)
+    check_may_edit(SOME, target)
 
 
 @pytest.mark.parametrize("target", [SOME | {"list:users"}, frozenset({"read:audit"})], ids=sorted)
 def test_a_moderator_does_not_edit_whoever_holds_more(target):
     with pytest.raises(Forbidden):
-        check_may_edit("moderator", SOME, target)
+        check_may_edit(SOME, target)
 
 
 def test_an_admin_edits_anyone():
-    check_may_edit("admin", frozenset(), SOME)
+    check_may_edit(frozenset({"*:*"}), SOME | {"read:*", "*:*"})
+
+
+def test_who_holds_a_wildcard_edits_what_it_covers():
+    check_may_edit(frozenset({"read:*"}), frozenset({"read:users", "read:*"}))
+    with pytest.raises(Forbidden):
+        check_may_edit(frozenset({"read:users", "read:audit"}), frozenset({"read:*"}))

@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 
+from authward.core.permissions import Role
 from authward.errors import InvalidRefreshToken, InvalidToken, TokenExpired, TokenRevoked
 from authward.ports import Change
 from authward.services import Services
@@ -66,7 +67,7 @@ async def test_every_hit_looks_at_the_version(services: Services) -> None:
 async def test_other_rights_of_a_role_count_at_once(services: Services) -> None:
     signed_in = await register(services)
     assert principal_of(services, signed_in).permissions == frozenset()
-    services.feed._set_roles({"user": frozenset({"read:reports"})})
+    services.feed._set_roles({"user": Role(frozenset({"read:reports"}))})
     assert principal_of(services, signed_in).permissions == {"read:reports"}
 
 

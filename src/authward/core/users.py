@@ -15,6 +15,8 @@ from authward.errors import Forbidden, LastAdmin
 USER_ID = re.compile(r"[A-Za-z0-9_-]{8,64}", re.ASCII)
 MAX_NAME = 200
 MAX_EMAIL = 254
+RIGHTS = ("role", "additional_roles", "permissions")
+"""What of an account says what it may do."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
+from authward.core.grants import BadPermission, check_grant
 from authward.core.passwords import MAX_LENGTH
 from authward.core.text import shows_all, storable
 from authward.core.users import MAX_EMAIL, MAX_NAME
@@ -37,6 +38,13 @@ def _one_line(text: str) -> str:
     if text.isspace():
         raise PydanticCustomError("blank", "Must not be blank")
     return text
+
+
+def _grant(text: str) -> str:
+    try:
+        return check_grant(text)
+    except BadPermission as error:
+        raise PydanticCustomError("invalid_permission", "{cure}", {"cure": str(error)}) from None
 
 
 def _digits(value: object) -> object:
@@ -98,6 +106,14 @@ Time = Annotated[
 ]
 Identifier = Annotated[str, Field(examples=["hR3kq0WzT1mXc9uVbA2y"])]
 Role = Annotated[str, Field(examples=["user"])]
+# A role that somebody names: which there are, the service knows.
+RoleName = Annotated[Text, Field(min_length=1, max_length=64, examples=["editor"])]
+_WORD = r"(\*|[a-z0-9][a-z0-9_.-]{0,62})"
+Grant = Annotated[
+    str,
+    Field(examples=["read:reports"], json_schema_extra={"pattern": rf"^{_WORD}:{_WORD}$"}),
+    AfterValidator(_grant),
+]
 AccessToken = Annotated[
     str, Field(examples=["eyJhbGciOiJIUzI1NiIsInR5cCI6ImF0K2p3dCJ9.e30.c2lnbmF0dXJl"])
 ]

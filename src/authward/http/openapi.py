@@ -125,9 +125,15 @@ def _security(one: Endpoint) -> list[dict[str, list[str]]]:
 
 
 def _path_parameters(one: Endpoint) -> list[Shape]:
-    shape = {"type": "string", "minLength": 1, "examples": ["hR3kq0WzT1mXc9uVbA2y"]}
+    shape = {"type": "string", "minLength": 1}
+    examples = {"id": "hR3kq0WzT1mXc9uVbA2y", "name": "editor"}
     return [
-        {"name": name, "in": "path", "required": True, "schema": shape}
+        {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "schema": {**shape, "examples": [examples[name]]},
+        }
         for name in re.findall(r"{(\w+)}", one.path)
     ]
 

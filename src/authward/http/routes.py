@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from starlette.routing import Route
 
 from authward import errors as e
-from authward.http import accounts, health, passwords, sessions, users
+from authward.http import accounts, health, passwords, roles, sessions, users
 from authward.http.endpoint import Endpoint, Resource, Site
 from authward.services import Services
 
@@ -179,13 +179,63 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         "PUT",
         "/api/users/{id}/role",
-        users.put_role,
+        users.put_user_role,
         "user",
         "Give an account a role",
         permission="assign:roles",
-        body=users.RoleBody,
+        body=users.UserRoleBody,
         data=users.ManagedUserData,
         errors=(e.NotFound, e.LastAdmin),
+    ),
+    Endpoint(
+        "GET",
+        "/api/users/{id}/permissions",
+        users.get_permissions,
+        "user",
+        "What an account may do",
+        permission="assign:permissions",
+        data=users.PermissionsData,
+        errors=(e.NotFound,),
+    ),
+    Endpoint(
+        "PUT",
+        "/api/users/{id}/permissions",
+        users.put_permissions,
+        "user",
+        "Grant permissions to an account",
+        permission="assign:permissions",
+        body=users.PermissionsBody,
+        data=users.PermissionsData,
+        errors=(e.NotFound,),
+    ),
+    Endpoint(
+        "GET",
+        "/api/roles",
+        roles.list_roles,
+        "user",
+        "Every role",
+        permission="manage:roles",
+        data=roles.RolesData,
+    ),
+    Endpoint(
+        "PUT",
+        "/api/roles/{name}",
+        roles.put_role,
+        "user",
+        "Make or change a role",
+        permission="manage:roles",
+        body=roles.RoleBody,
+        data=roles.RoleData,
+        errors=(e.NotFound,),
+    ),
+    Endpoint(
+        "DELETE",
+        "/api/roles/{name}",
+        roles.delete_role,
+        "user",
+        "Delete a role",
+        permission="manage:roles",
+        errors=(e.NotFound, e.RoleInUse),
     ),
     Endpoint(
         "GET", "/healthz", health.healthz, "anyone", "Is the process alive", data=health.HealthData

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from authward.services.feed import Feed
     from authward.services.passwords import Passwords
     from authward.services.readiness import Readiness
+    from authward.services.roles import Roles
     from authward.services.sessions import Sessions
     from authward.services.throttling import Throttling
     from authward.services.tokens import Tokens
@@ -30,6 +31,7 @@ class Services:
     passwords: Passwords
     readiness: Readiness
     refusals: Refusals
+    roles: Roles
     sessions: Sessions
     store: Store
     throttling: Throttling

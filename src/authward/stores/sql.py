@@ -12,6 +12,7 @@ from authward.stores.expressions import NOW
 from authward.stores.keys import SqlKeys
 from authward.stores.limits import SqlLimiter
 from authward.stores.migrate import migrate
+from authward.stores.roles import SqlRoles
 from authward.stores.schema import changes, rate_limits, sessions
 from authward.stores.sessions import SqlSessions
 from authward.stores.users import SqlUsers
@@ -33,6 +34,7 @@ class SqlStore:
     def __init__(self, url: str, clock: Clock, *, patience: float = PATIENCE_S) -> None:
         self.database = Database(url, clock, patience=patience)
         self.users = SqlUsers(self.database)
+        self.roles = SqlRoles(self.database)
         self.sessions = SqlSessions(self.database)
         self.keys = SqlKeys(self.database)
         self.changes = SqlChanges(self.database)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Mapping
-from dataclasses import fields
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import fields, replace
 from functools import partial
 from typing import Any
 
@@ -13,12 +13,14 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
 from authward.core.audit import Event
-from authward.core.users import User, UserChange, check_last_admin
+from authward.core.granting import PERMANENT, Present, check_known
+from authward.core.users import RIGHTS, User, UserChange, check_last_admin
 from authward.errors import UserExists
 from authward.ports import Change, NewUser, UserQuery
+from authward.stores.changes import ROLES, roles_of
 from authward.stores.database import Database
 from authward.stores.expressions import NOW
-from authward.stores.schema import changes, sessions, users
+from authward.stores.schema import changes, roles, sessions, users
 from authward.stores.transactions import Transaction
 
 USER = [users.c[field.name] for field in fields(User)]
@@ -26,14 +28,23 @@ USER = [users.c[field.name] for field in fields(User)]
 
 _BY_ID = select(*USER).where(users.c.id == bindparam("wanted"))
 _BY_EMAIL = select(*USER).where(users.c.email_canonical == bindparam("wanted"))
-# NO KEY UPDATE: what merely refers to this row must not wait for us.
-_LOCKED = _BY_ID.with_for_update(key_share=True)
-# All in one statement, so that everyone takes these locks in one order and nobody can deadlock.
+_WANTED = users.c.id.in_(bindparam("wanted", expanding=True))
+# NO KEY UPDATE: what merely refers to this row must not wait for us. All in one statement, so that
+# everyone takes these locks in one order and nobody can deadlock.
+LOCKED = select(*USER).where(_WANTED).order_by(users.c.id).with_for_update(key_share=True)
+"""The accounts with the ids `wanted`, locked."""
 _LOCKED_WITH_ADMINS = (
     select(*USER)
-    .where(or_(users.c.role == "admin", users.c.id == bindparam("wanted")))
+    .where(or_(users.c.role == "admin", _WANTED))
     .order_by(users.c.id)
     .with_for_update(key_share=True)
+)
+# KEY SHARE: these roles may be edited meanwhile, but not deleted.
+_GIVEN = (
+    select(roles.c.name)
+    .where(roles.c.name.in_(bindparam("wanted", expanding=True)))
+    .order_by(roles.c.name)
+    .with_for_update(read=True, key_share=True)
 )
 # An id that was deleted and comes again, as an import does, must not be below what its revocation
 # still remembers.
@@ -80,6 +91,9 @@ def _search(values: Mapping[str, Any]) -> str:
     return _folded("\n".join(values[name] for name in _SEARCHED))
 
 
+_Judge = Callable[[Transaction, User, Mapping[str, User]], Awaitable[UserChange]]
+
+
 class _LockAdminsToo(Exception):
     """The account is an admin: start again, with a lock on every admin."""
 
@@ -105,6 +119,7 @@ class SqlUsers:
         statement = _ADD_POSTGRESQL if self._database.postgresql else _ADD_SQLITE
 
         async def work(tx: Transaction) -> User | None:
+            await _require_roles(tx, user.role)
             row = await tx.row(statement, values)
             if row is None:
                 return None
@@ -140,18 +155,42 @@ class SqlUsers:
     async def change(
         self, user_id: str, decide: Callable[[User], UserChange], event: Event
     ) -> User | None:
-        async def work(tx: Transaction, *, locked: Select[Any] = _LOCKED) -> User | None:
-            rows = [user_of(row) for row in await tx.rows(locked, {"wanted": user_id})]
-            user = next((one for one in rows if one.id == user_id), None)
+        async def judge(tx: Transaction, user: User, locked: Mapping[str, User]) -> UserChange:
+            return decide(user)
+
+        return await self._change([user_id], judge, lambda before, after: event)
+
+    async def administer(
+        self,
+        user_id: str,
+        decide: Callable[[User, Present], UserChange],
+        event: Callable[[User, User], Event],
+        *,
+        actor: str | None,
+    ) -> User | None:
+        async def judge(tx: Transaction, user: User, locked: Mapping[str, User]) -> UserChange:
+            acting = None if actor is None else locked.get(actor)
+            return decide(user, Present(roles_of(await tx.rows(ROLES)), acting))
+
+        return await self._change([user_id, *([] if actor is None else [actor])], judge, event)
+
+    async def _change(
+        self, ids: list[str], judge: _Judge, event: Callable[[User, User], Event]
+    ) -> User | None:
+        """Change the first of these accounts, with a lock on all."""
+
+        async def work(tx: Transaction, *, locked: Select[Any] = LOCKED) -> User | None:
+            rows = {row.id: user_of(row) for row in await tx.rows(locked, {"wanted": ids})}
+            user = rows.get(ids[0])
             if user is None:
                 return None
-            if user.role == "admin" and locked is _LOCKED:
+            if user.role == "admin" and locked is LOCKED:
                 raise _LockAdminsToo
-            change = decide(user)
-            admins = sum(one.role == "admin" and one.disabled_at is None for one in rows)
-            check_last_admin(user, change, admins)
+            change = await judge(tx, user, rows)
+            enabled = (one for one in rows.values() if one.disabled_at is None)
+            check_last_admin(user, change, sum(one.role == "admin" for one in enabled))
             changed = await _apply(tx, user, change)
-            await tx.record(event)
+            await tx.record(event(user, changed))
             return changed
 
         try:
@@ -173,8 +212,25 @@ class SqlUsers:
         return [row[0] for row in await self._database.read(statement)]
 
 
+async def _require_roles(
+    tx: Transaction, role: str, additional: tuple[str, ...] = (), held: tuple[str, ...] = ()
+) -> None:
+    """Keep the roles that are given from being deleted. Raises ValidationError if one is none."""
+    given = {role, *additional} - PERMANENT - {*held}
+    if not given:
+        return
+    there = {row.name for row in await tx.rows(_GIVEN, {"wanted": sorted(given)})}
+    if there != given:
+        known = {row.name for row in await tx.rows(select(roles.c.name))}
+        check_known(role, additional, known - (given - there))
+
+
 async def _apply(tx: Transaction, user: User, change: UserChange) -> User:
-    ver = user.ver + (change.revoke or change.supersede or change.delete)
+    rights = {name: change.values[name] for name in RIGHTS if name in change.values}
+    after = replace(user, **rights)
+    await _require_roles(tx, after.role, after.additional_roles, user.roles)
+    supersede = change.supersede or (after != user and not change.delete)
+    ver = user.ver + (change.revoke or supersede or change.delete)
     epoch = user.epoch + change.revoke
     changed, kept = user, None
     if change.delete:
@@ -185,7 +241,7 @@ async def _apply(tx: Transaction, user: User, change: UserChange) -> User:
             kept = await _keep(tx, change.keep_session, user, epoch)
     if change.revoke or change.delete:
         await tx.announce(Change("user.revoked", user.id, ver, kept, 0))
-    if change.supersede:
+    if supersede:
         await tx.announce(Change("user.superseded", user.id, ver, None, 0))
     return changed
 
