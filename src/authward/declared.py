@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from starlette.middleware import Middleware
 
@@ -96,3 +98,38 @@ class Declared:
 def plain(path: str) -> str:
     """A path without the types of its parameters."""
     return _TYPED.sub(r"{\1}", path)
+
+
+def bare(endpoint: Any) -> Any:
+    """What a partial is made of."""
+    while isinstance(endpoint, functools.partial):
+        endpoint = endpoint.func
+    return endpoint
+
+
+def said(function: object) -> Who | None:
+    """What a decorator of ours wrote on a function. Of any other object it would say nothing about
+    what it does when called.
+    """
+    function = bare(function)
+    if inspect.isfunction(function) or inspect.ismethod(function):
+        return marked(function)
+    return None
+
+
+def asked(route: Any, endpoint: object) -> Who | None:
+    """What is asked before and by an endpoint."""
+    own, before = said(endpoint), depends(getattr(route, "dependant", None))
+    return before if own is None else own + before
+
+
+def depends(dependant: Any) -> Who | None:
+    """What FastAPI is sure to ask before the endpoint, at any depth. A decorated function is no
+    guard there: it answers, and nobody sends its answer.
+    """
+    found: Who | None = None
+    for one in () if dependant is None else dependant.dependencies:
+        own = None if inspect.isroutine(one.call) else marked(one.call)
+        for who in (own, depends(one)):
+            found = who if found is None else found + who
+    return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import functools
 import inspect
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -16,7 +15,18 @@ from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Host, Mount, Route, Router, WebSocketRoute
 from starlette.types import ASGIApp
 
-from authward.declared import ANYONE, Declared, Kind, Need, Who, marked, plain
+from authward.declared import (
+    ANYONE,
+    Declared,
+    Kind,
+    Need,
+    Who,
+    asked,
+    bare,
+    depends,
+    plain,
+    said,
+)
 from authward.http.endpoint import Endpoint, Resource
 from authward.middleware.answers import NoApp
 from authward.ui.pages import File
@@ -138,11 +148,13 @@ class Walk:
     def _route(self, given: Any, place: _Place) -> None:
         route = getattr(given, "original_route", given)
         if isinstance(route, Mount):
-            base = getattr(route, "_base_app", route.app)  # `app` may be middleware around it
+            self.fixed.append((route, "app"))
+            base = _within(route.app, getattr(route, "_base_app", route.app))
             path = place.path + given.path
             below = (*place.below, _Place(path, place.host).full())
             self._app(base, _Place(path, place.host, below, place.middleware), "")
         elif isinstance(route, Host):
+            self.fixed.append((route, "app"))
             self._app(given.app, replace(place, host=given.host), "")
         elif isinstance(route, Route):
             self._http(given, place)
@@ -152,7 +164,7 @@ class Walk:
             self._opaque(route, place, getattr(given, "path", None) or "")
 
     def _http(self, route: Any, place: _Place) -> None:
-        endpoint, path, methods = _bare(route.endpoint), route.path_format, route.methods
+        endpoint, path, methods = bare(route.endpoint), route.path_format, route.methods
         if isinstance(endpoint, Resource):
             for one in endpoint.endpoints.values():
                 name = _name(one.handler)
@@ -162,18 +174,18 @@ class Walk:
                 handler = getattr(endpoint, method.lower(), None)
                 if handler is not None and (methods is None or method in methods):
                     name = f"{_name(endpoint)}.{method.lower()}"
-                    self._add("http", (method,), path, name, _said(handler), place)
+                    self._add("http", (method,), path, name, said(handler), place)
         elif isinstance(endpoint, File):
             self._add("http", ("GET",), path, _name(endpoint), ANYONE, place)
         else:
-            self._add("http", methods or (), path, _name(endpoint), _asked(route, endpoint), place)
+            self._add("http", methods or (), path, _name(endpoint), asked(route, endpoint), place)
 
     def _websocket(self, route: Any, place: _Place) -> None:
-        endpoint = _bare(route.endpoint)
+        endpoint = bare(route.endpoint)
         if _keeps(endpoint, WebSocketEndpoint):
-            who = _said(endpoint.on_connect)  # by default it lets everybody in
+            who = said(endpoint.on_connect)  # by default it lets everybody in
         else:
-            who = _asked(route, endpoint)
+            who = asked(route, endpoint)
         self._add("websocket", (), route.path_format, _name(endpoint), who, place)
 
     def _low(self, given: Any, place: _Place) -> None:
@@ -182,7 +194,7 @@ class Walk:
         if not hasattr(group, "add_frontend_route"):
             return self._opaque(group, place, getattr(group, "path", None) or "")
         prefix = getattr(given, "frontend_prefix", "")
-        who = _depends(given.dependant)
+        who = depends(given.dependant)
         for route in self._list(group, "routes"):
             own = cast(Any, route).path
             path = prefix + own if own != "/" else prefix or "/"
@@ -194,47 +206,24 @@ def _included(route: object) -> bool:
     return hasattr(route, "effective_low_priority_routes")
 
 
+def _within(app: object, base: ASGIApp) -> Any:
+    """`base`, if `app` is middleware around it, as that of a mount; else `app` itself."""
+    inner = app
+    while inner is not None and inner is not base:
+        inner = getattr(inner, "app", None)
+    return app if inner is None else base
+
+
 def _keeps(endpoint: Any, base: Any) -> bool:
     """Whether it is an endpoint class that calls its methods as `base` does. One with a dispatch of
     its own may answer whatever its methods say.
     """
     if not (inspect.isclass(endpoint) and issubclass(endpoint, base)):
         return False
-    own: Any = endpoint
-    return own.dispatch is base.dispatch and own.__await__ is base.__await__
-
-
-def _bare(endpoint: Any) -> Any:
-    while isinstance(endpoint, functools.partial):
-        endpoint = endpoint.func
-    return endpoint
-
-
-def _said(function: object) -> Who | None:
-    """What a decorator of ours wrote on a function. Of any other object it would say nothing about
-    what it does when called.
-    """
-    function = _bare(function)
-    if inspect.isfunction(function) or inspect.ismethod(function):
-        return marked(function)
-    return None
-
-
-def _asked(route: Any, endpoint: object) -> Who | None:
-    said, depends = _said(endpoint), _depends(getattr(route, "dependant", None))
-    return depends if said is None else said + depends
-
-
-def _depends(dependant: Any) -> Who | None:
-    """What FastAPI is sure to ask before the endpoint, at any depth. A decorated function is no
-    guard there: it answers, and nobody sends its answer.
-    """
-    found: Who | None = None
-    for one in () if dependant is None else dependant.dependencies:
-        own = None if inspect.isroutine(one.call) else marked(one.call)
-        for who in (own, _depends(one)):
-            found = who if found is None else found + who
-    return found
+    return all(
+        getattr(endpoint, name, None) is getattr(base, name, None)
+        for name in ("dispatch", "method_not_allowed", "__await__")
+    )
 
 
 def _own(endpoint: Endpoint) -> Who | None:

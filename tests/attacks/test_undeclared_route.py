@@ -187,6 +187,8 @@ def test_what_is_declared_may_come_after_the_start(world: World) -> None:
     assert world.get("/fronted/inner/new").status_code == 401
     assert world.get("/new/fine").text == "fine"
     assert world.get("/mounted/new").status_code == 401
+    world.mounted.router.routes += [Route("/newer", fine)]
+    assert world.get("/mounted/newer").text == "fine"
     world.app.router.routes.pop()
     assert world.get("/new/fine").status_code == 404
 
@@ -224,9 +226,15 @@ def _swapped_default(world: World) -> None:
     world.app.router.default = raw
 
 
+def _swapped_mount(world: World) -> None:
+    mount = next(one for one in world.app.routes if isinstance(one, Mount))
+    mount.app = raw
+
+
 @pytest.mark.parametrize(
     "swap",
     [
+        _swapped_mount,
         _swapped,
         _swapped_below,
         _swapped_included,
@@ -307,6 +315,30 @@ class Overridden(Half):
         return await leak(request)
 
 
+class Elsewhere(HTTPEndpoint):
+    @authenticate
+    async def get(self, request: Request) -> Response:
+        return await leak(request)
+
+    async def method_not_allowed(self, request: Request) -> Response:
+        return await leak(request)
+
+
+class Dispatched(HTTPEndpoint):
+    @authenticate
+    async def get(self, request: Request) -> Response:
+        return await leak(request)
+
+    async def dispatch(self) -> None:
+        await raw(self.scope, self.receive, self.send)
+
+
+def _exchanged() -> Mount:
+    mount = Mount("/x", Starlette(routes=[Route("/fine", fine)]))
+    mount.app = raw
+    return mount
+
+
 def _lookalike() -> Any:
     """An opaque app that shows a list of routes, none of which it goes by."""
 
@@ -326,6 +358,9 @@ def _lookalike() -> Any:
         (Route("/x", Half), "POST /x"),
         (Route("/x", Inherited), "POST /x"),
         (Route("/x", Overridden), "GET /x"),
+        (Route("/x", Elsewhere), "ANY /x"),
+        (Route("/x", Dispatched), "ANY /x"),
+        (_exchanged(), "mount /x"),
         (Mount("/x", Router([Mount("/y", leaky())])), "GET /x/y/secret"),
         (Mount("/x", _lookalike()), "mount /x"),
         (Mount("/x", Router(default=raw)), "mount /x/*"),

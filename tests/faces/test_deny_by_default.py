@@ -11,6 +11,8 @@ from fastapi import WebSocket as FastAPIWebSocket
 from fastapi.staticfiles import StaticFiles
 from starlette.applications import Starlette
 from starlette.endpoints import HTTPEndpoint, WebSocketEndpoint
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Host, Mount, Route, Router, WebSocketRoute
@@ -179,6 +181,11 @@ class TestWalk:
             "mount /": None,
             "mount /*": None,
         }
+
+    def test_middleware_of_a_mount_hides_nothing(self) -> None:
+        around = [Middleware(GZipMiddleware), Middleware(GZipMiddleware)]
+        mount = Mount("/m", routes=[Route("/x", everybody)], middleware=around)
+        assert said(Starlette(routes=[mount])) == {"GET /m/x": "anyone"}
 
     def test_an_app_that_is_mounted_in_itself_ends(self) -> None:
         app = Starlette(routes=[Route("/x", everybody)])
