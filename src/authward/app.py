@@ -182,10 +182,11 @@ class Authward:
         *,
         intact: Callable[[], bool] | None = None,
         lifespan: ASGIApp | None = None,
+        raises: bool = False,
     ) -> Shield:
         """`app` behind the protections and beside our routes. `check` runs once, ahead of the first
         request, and again as soon as something is no longer `intact`. Start-up and shutdown are
-        what `lifespan` makes of them; if None, the app's own.
+        what `lifespan` makes of them; if None, the app's own. `raises`: see `Shield`.
         """
         behind: Front | Checked = self._front
         if check is not None:
@@ -203,6 +204,7 @@ class Authward:
             self.clock,
             os.urandom,
             lifespan=lifespan,
+            raises=raises,
         )
 
     def routes(self) -> list[OwnRoute]:

@@ -56,15 +56,14 @@ class Guard(SecurityBase):
         self, admission: Admission, roles: tuple[str, ...], permissions: tuple[Requirement, ...]
     ) -> None:
         self._asked = (admission, roles, permissions)
+        self.admit: Callable[[Scope], Principal] = functools.partial(
+            admission.principal, roles=roles, permissions=permissions
+        )
+        """The caller. Raises a Refusal."""
         mark(self, Who((Need(roles, permissions),)))
 
     async def __call__(self, connection: HTTPConnection) -> Principal:
         return self.admit(connection.scope)
-
-    def admit(self, scope: Scope) -> Principal:
-        """The caller. Raises a Refusal."""
-        admission, roles, permissions = self._asked
-        return admission.principal(scope, roles=roles, permissions=permissions)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Guard) and self._asked == other._asked
@@ -115,12 +114,12 @@ class Route(APIRoute):
             if guards is None:
                 dependant = _included(self, request)
                 guards = tuple(dict.fromkeys(_guards(dependant, {})))
-            overrides: Overrides = getattr(request.app, "dependency_overrides", {})
+            scope = request.scope
+            overrides: Overrides = getattr(scope["app"], "dependency_overrides", None) or {}
             if overrides:
                 for one in _guards(dependant, overrides):
-                    one.admit(request.scope)
+                    one.admit(scope)
                 return await ordinary(request)
-            scope = request.scope
             for one in guards:
                 scope[_ADMITTED] = one.admit(scope)  # one token, so one caller
             return await lifted(request)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from asyncio import AbstractEventLoop
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from starlette.types import Scope
@@ -17,7 +17,7 @@ from authward.core.headers import SecurityPolicy
 from authward.core.hosts import IN_PROCESS, host_name
 from authward.core.limits import Decision, SlidingWindows
 from authward.errors import ConfigurationError, Refusal, Unavailable
-from authward.middleware.protections import Protections
+from authward.middleware.protections import Homed, Protections
 from authward.middleware.reports import Reports
 from authward.ports import Clock
 from authward.process import Running
@@ -57,7 +57,7 @@ class Front:
                 "or leave cors out"
             )
         self._settings = settings
-        self._running = running
+        self._running = self.running = running
         self._clock = clock
         self._own = frozenset({settings.public_url} if settings.public_url else ())
         self.reports = Reports()
@@ -77,10 +77,6 @@ class Front:
             report_only=frozenset(settings.report_only),
             reports=self.reports,
         )
-
-    @property
-    def home(self) -> AbstractEventLoop | None:
-        return self._running.home
 
     async def before(self) -> None:
         await self._running.start()
@@ -108,6 +104,14 @@ class Front:
         return await self._running.services.throttling.take_general(client)
 
 
+@dataclass(frozen=True, slots=True)
+class _Nowhere:
+    home: None = None
+
+
+_NOWHERE = _Nowhere()
+
+
 class Checked:
     """A front whose first start is preceded by `check`, which may refuse it."""
 
@@ -115,17 +119,15 @@ class Checked:
         self._front = front
         self._check = check
         self._checked = False
+        self.running: Homed = _NOWHERE
         self.own_origins = front.own_origins
         self.refused = front.refused
-
-    @property
-    def home(self) -> AbstractEventLoop | None:
-        return self._front.home if self._checked else None
 
     async def before(self) -> None:
         if not self._checked:
             self._check()
             self._checked = True
+            self.running = self._front.running
         await self._front.before()
 
 
@@ -139,8 +141,12 @@ class Watched(Checked):
         self._intact = intact
 
     @property
-    def home(self) -> AbstractEventLoop | None:
-        return self._front.home if self._checked and self._intact() else None
+    def running(self) -> Homed:
+        return self._front.running if self._checked and self._intact() else _NOWHERE
+
+    @running.setter
+    def running(self, value: Homed) -> None:
+        """What it is, `intact` alone says."""
 
     async def before(self) -> None:
         self._checked = self._checked and self._intact()

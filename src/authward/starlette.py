@@ -16,10 +16,11 @@ from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Host, Mount, Route
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, ExceptionHandler
 from starlette.websockets import WebSocket
 
 from authward.core.principal import Principal
@@ -132,7 +133,12 @@ class Installing(Protocol):
     def routes(self) -> list[Route]: ...
 
     def protect(
-        self, app: ASGIApp, check: Callable[[], None], *, intact: Callable[[], bool] | None
+        self,
+        app: ASGIApp,
+        check: Callable[[], None],
+        *,
+        intact: Callable[[], bool] | None,
+        raises: bool,
     ) -> ASGIApp: ...
 
     async def startup(self) -> None: ...
@@ -174,14 +180,27 @@ def install(
         elif paths:
             with_public(walk(app).found, paths, pages, strict=True)
 
-    _handle_exceptions(app, auth.clock)
+    failed = _handle_exceptions(app, auth.clock)
     _start_with(app, auth, check)
     build = app.build_middleware_stack
     intact = None if denying is None else denying.intact
+
     # add_middleware would leave the answers of the server error handler outside.
-    app.build_middleware_stack = lambda: auth.protect(  # type: ignore[method-assign]
-        build(), check, intact=intact
-    )
+    def build_protected() -> ASGIApp:
+        stack = build()
+        inner = _below_server_errors(stack, failed)
+        return auth.protect(inner, check, intact=intact, raises=inner is not stack)
+
+    app.build_middleware_stack = build_protected  # type: ignore[method-assign]
+
+
+def _below_server_errors(stack: ASGIApp, failed: ExceptionHandler) -> ASGIApp:
+    """`stack` without Starlette's ServerErrorMiddleware, where all that it does is to ask `failed`:
+    the shield says the same, and two frames less stand around each message.
+    """
+    if type(stack) is ServerErrorMiddleware and stack.handler is failed and not stack.debug:
+        return stack.app
+    return stack
 
 
 def _check(app: Starlette, auth: Installing) -> None:
@@ -237,8 +256,8 @@ def _start_with(app: Starlette, auth: Installing, check: Callable[[], None]) -> 
     app.router.lifespan_context = lifespan
 
 
-def _handle_exceptions(app: Starlette, clock: Clock) -> None:
-    """Our envelopes, where the app has no handler of its own."""
+def _handle_exceptions(app: Starlette, clock: Clock) -> ExceptionHandler:
+    """Our envelopes, where the app has no handler of its own. Returns the one for what failed."""
     handlers = app.exception_handlers
 
     async def refused(connection: HTTPConnection, error: Exception) -> Response | None:
@@ -260,3 +279,4 @@ def _handle_exceptions(app: Starlette, clock: Clock) -> None:
     handlers.setdefault(HTTPException, http_error)
     if 500 not in handlers:
         handlers.setdefault(Exception, failed)
+    return failed

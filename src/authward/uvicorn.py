@@ -7,9 +7,11 @@ through once. `authward serve` uses it; for an app of your own:
 from __future__ import annotations
 
 from collections.abc import Coroutine
+from types import FunctionType
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from uvicorn.protocols.http import httptools_impl
 from uvicorn.protocols.http.httptools_impl import (
     HEADER_RE,
     HEADER_VALUE_RE,
@@ -24,6 +26,9 @@ from authward.core.envelope import Header
 MAX_HEAD = 64 * 1024
 _MOST_LINES = 1024
 _LONGEST_LINE = 4096
+_LONGEST_JOINED = 64 * 1024
+# What may be a secret does not stay in memory, and what never comes again need not.
+_NOT_KEPT = frozenset({b"set-cookie", b"x-request-id", b"etag", b"location"})
 _FRAMING = frozenset({b"transfer-encoding", b"connection"})
 
 
@@ -42,15 +47,19 @@ class _Lines(dict[Header, bytes]):
         """Raises _NotOurs for what is no legal field, or frames the answer in another way."""
         name, value = header
         name = name.lower()
-        if name in _FRAMING or HEADER_RE.search(name) or HEADER_VALUE_RE.search(value):
-            raise _NotOurs
-        line = b"%b: %b\r\n" % (name, value)
         if name == b"content-length":
             if self.length >= 0 or not value.isdigit():
                 raise _NotOurs
             self.length = int(value)
-        # What may be a secret does not stay in memory.
-        elif name != b"set-cookie" and len(line) <= _LONGEST_LINE:
+            return b"content-length: %b\r\n" % value
+        if name in _FRAMING or HEADER_VALUE_RE.search(value):
+            raise _NotOurs
+        line = b"%b: %b\r\n" % (name, value)
+        if name in _NOT_KEPT:
+            return line
+        if HEADER_RE.search(name):
+            raise _NotOurs
+        if len(line) <= _LONGEST_LINE:
             if len(self) >= _MOST_LINES:
                 self.clear()
             self[header] = line
@@ -58,6 +67,75 @@ class _Lines(dict[Header, bytes]):
 
 
 _lines_of: WeakKeyDictionary[ServerState, _Lines] = WeakKeyDictionary()
+
+
+class _Cycle(RequestResponseCycle):
+    """One request and its answer. A head waits for the first of its body, as ASGI asks of servers,
+    and most answers are one write.
+    """
+
+    _head: list[bytes] | None = None
+
+    def send(self, message: Any) -> Coroutine[Any, Any, None]:
+        """Not `async` itself, which would cost a frame a message."""
+        if self.disconnected or self.flow.write_paused:
+            return super().send(message)
+        head = self._head
+        if head is not None:
+            self._head = None
+            return self._complete(head, message)
+        if (
+            self.response_started
+            or self.access_log
+            or not self.keep_alive
+            or message["type"] != "http.response.start"
+            or type(message.get("headers")) is not list
+        ):
+            return super().send(message)
+        lines: _Lines = self.on_response.__self__._lines  # type: ignore[attr-defined]
+        lines.length = -1
+        try:
+            head = [
+                STATUS_LINE[message["status"]],
+                *map(lines.__getitem__, self.default_headers),
+                *map(lines.__getitem__, message["headers"]),
+                b"\r\n",
+            ]
+        except (_NotOurs, AttributeError, KeyError, TypeError, ValueError):
+            return super().send(message)
+        if lines.length < 0:
+            return super().send(message)
+        self.response_started = True
+        self.waiting_for_100_continue = False
+        self.expected_content_length = lines.length
+        self.chunked_encoding = False
+        self._head = head
+        return _sent()
+
+    def _complete(self, head: list[bytes], message: Any) -> Coroutine[Any, Any, None]:
+        """Send the head, and what comes first of the body."""
+        body = message.get("body", b"")
+        if (
+            message["type"] != "http.response.body"
+            or message.get("more_body", False)
+            or len(body) != self.expected_content_length
+            or len(body) > _LONGEST_JOINED
+            or self.scope["method"] == "HEAD"
+        ):
+            self.transport.write(b"".join(head))
+            return super().send(message)
+        head.append(body)
+        self.transport.write(b"".join(head))
+        self.response_complete = True
+        self.message_event.set()
+        if not self.keep_alive:
+            self.transport.close()
+        self.on_response()
+        return _sent()
+
+
+async def _sent() -> None:
+    """What there is to wait for once the transport has it."""
 
 
 class Http(HttpToolsProtocol):
@@ -90,62 +168,17 @@ class Http(HttpToolsProtocol):
         self._beside = 0
         super().on_message_begin()
 
-    def on_headers_complete(self) -> None:
-        self._beside = 0
-        super().on_headers_complete()
-        # A trailer would join the headers, one by one for as long as the client likes.
-        if not self.parser.should_upgrade():
-            self.headers = []
+    # uvicorn makes its cycles of a global of its module: the same function, with ours in its place.
+    on_headers_complete = FunctionType(
+        HttpToolsProtocol.on_headers_complete.__code__,
+        {**vars(httptools_impl), "RequestResponseCycle": _Cycle},
+    )
 
     def on_body(self, body: bytes) -> None:
         # The body itself is bounded by who reads it; as much again may travel beside it.
         self._beside -= 2 * len(body)
         super().on_body(body)
 
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        # uvicorn makes it, and lets nobody name another class to make it of.
-        cycle.__class__ = _Cycle
-        cycle.lines = self._lines  # type: ignore[attr-defined]
-        super()._start_asgi_task(cycle, app)
-
-
-class _Cycle(RequestResponseCycle):
-    """One request and its answer."""
-
-    lines: _Lines
-
-    def send(self, message: Any) -> Coroutine[Any, Any, None]:
-        """Not `async` itself, which would cost a frame a message."""
-        if (
-            self.response_started
-            or self.access_log
-            or self.disconnected
-            or self.flow.write_paused
-            or not self.keep_alive
-            or message["type"] != "http.response.start"
-            or type(message.get("headers")) is not list
-        ):
-            return super().send(message)
-        lines = self.lines
-        lines.length = -1
-        try:
-            content = [
-                STATUS_LINE[message["status"]],
-                *map(lines.__getitem__, self.default_headers),
-                *map(lines.__getitem__, message["headers"]),
-                b"\r\n",
-            ]
-        except (_NotOurs, AttributeError, KeyError, TypeError, ValueError):
-            return super().send(message)
-        if lines.length < 0:
-            return super().send(message)
-        self.response_started = True
-        self.waiting_for_100_continue = False
-        self.expected_content_length = lines.length
-        self.chunked_encoding = False
-        self.transport.write(b"".join(content))
-        return _sent()
-
-
-async def _sent() -> None:
-    """What there is to wait for once the transport has it."""
+    def on_chunk_header(self) -> None:
+        # A trailer would join the headers, one by one for as long as the client likes.
+        self.headers = []

@@ -78,6 +78,7 @@ class CorsPolicy:
         "_preflight",
         "_private_network",
         "_subdomains",
+        "named",
     )
 
     def __init__(
@@ -114,6 +115,8 @@ class CorsPolicy:
         self._any = self._made("*") if anyone else _NOTHING
         named = [configured_origin(one, "origins") for one in named if one != "*"]
         self._exact = {one: self._made(one) for one in named}
+        self.named = {one.encode(): grant.actual for one, grant in self._exact.items()}
+        """What `actual` says to the origins that are named, as browsers send them."""
         self._below: dict[str, Grant] = {}
         self._asked: dict[str, Grant] = {}
 

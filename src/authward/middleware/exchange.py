@@ -53,13 +53,15 @@ class Exchange:
             return self._hold(message)
         if kind == "http.response.start" or kind == "websocket.http.response.start":
             self.started = True
-            added = [*self.added, *self.cors, (b"x-request-id", self.request_id.encode())]
-            if self.decision is not None and self.style is not None:
-                if self.style == "draft-6":
-                    added += self.decision.limit.stated
-                    added += left(self.decision)
-                else:
-                    added += limit_headers(self.decision, self.style)
+            own_id = (b"x-request-id", self.request_id.encode())
+            decision = self.decision
+            if decision is None or self.style is None:
+                added = [*self.added, *self.cors, own_id]
+            elif self.style == "draft-6":
+                added = [*self.added, *self.cors, own_id, *decision[1].stated, *left(decision)]
+            else:
+                told = limit_headers(decision, self.style)
+                added = [*self.added, *self.cors, own_id, *told]
             headers = merged(message.get("headers", ()), added, self.names)
             # A copy: an app may send the same message to everybody.
             message = {**message, "headers": headers}

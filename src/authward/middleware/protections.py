@@ -20,6 +20,13 @@ from authward.middleware.reports import Reports
 Take = Callable[[str], Awaitable[Decision | None]]
 
 
+class Homed(Protocol):
+    """What runs in one event loop, its `home`; None while it does not run."""
+
+    @property
+    def home(self) -> AbstractEventLoop | None: ...
+
+
 class Behind(Protocol):
     """What the shield asks of the server that it protects."""
 
@@ -28,9 +35,9 @@ class Behind(Protocol):
         ...
 
     @property
-    def home(self) -> AbstractEventLoop | None:
-        """The event loop the server runs in. In any other, `before` is still to run: where no
-        lifespan ran it, it runs ahead of the first request.
+    def running(self) -> Homed:
+        """Where it runs. In any other event loop `before` is still to run: where no lifespan ran
+        it, it runs ahead of the first request.
         """
         ...
 

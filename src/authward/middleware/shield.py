@@ -46,7 +46,9 @@ _CONFUSED = {b"host": b"", b"origin": b"null", b"authorization": b""}
 
 
 class Shield:
-    """Protects `app` as `protections` say. `lifespan` is what starts and stops; `app` if None."""
+    """Protects `app` as `protections` say. `lifespan` is what starts and stops; `app` if None. What
+    fails is answered and logged, or `raises` on to the server, for it to log.
+    """
 
     def __init__(
         self,
@@ -57,8 +59,10 @@ class Shield:
         chance: Chance,
         *,
         lifespan: ASGIApp | None = None,
+        raises: bool = False,
     ) -> None:
         self._app = app
+        self._raises = raises
         self._lifespan = app if lifespan is None else lifespan
         self._on = protections
         self._clients = protections.clients
@@ -74,6 +78,7 @@ class Shield:
         self._hosts_seen: set[bytes | None] = set()
         self._ids = prepared_ids(chance)
         self._monotonic = clock.monotonic
+        self._named = protections.cors.named
         self._noncing = protections.headers.uses_nonce
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -87,10 +92,13 @@ class Shield:
                 self._check_host(headers.get(b"host", b""))
             origin = headers.get(b"origin")
             if origin is not None:
-                exchange.cors = self._on.cors.actual(origin.decode("latin-1"))
+                named = self._named.get(origin)
+                if named is None:
+                    named = self._on.cors.actual(origin.decode("latin-1"))
+                exchange.cors = named
                 if scope["method"] == "OPTIONS" and b"access-control-request-method" in headers:
                     return await self._preflight(origin, exchange)
-            if self._behind.home is not get_running_loop():
+            if self._behind.running.home is not get_running_loop():
                 await self._behind.before()
             root = scope.get("root_path")
             path = below_mount(scope["path"], root) if root else scope["path"]
@@ -135,7 +143,7 @@ class Shield:
             origin = headers.get(b"origin")
             if origin is not None:
                 self._check_origin(scope, origin, self._on.cors.trusts)
-            if self._behind.home is not get_running_loop():
+            if self._behind.running.home is not get_running_loop():
                 await self._behind.before()
             await self._count(scope, exchange)
         except Refusal as refusal:
@@ -209,14 +217,18 @@ class Shield:
             await exchange.release()
         if exchange.started:
             raise error
-        if refusal is None:
+        # What keeps us from starting is ours to tell.
+        begun = self._behind.running.home is get_running_loop()
+        raises = refusal is None and self._raises and begun
+        if refusal is not None:
+            self._behind.refused(scope, refusal)
+        elif not raises:
             path = printable(scope["path"], 512)
             log.error("%s %s failed", scope["method"], path, exc_info=error)
-            refusal = InternalError()
-        else:
-            self._behind.refused(scope, refusal)
         exchange.drop()
-        await send_refusal(scope, exchange.send, refusal, self._clock.now())
+        await send_refusal(scope, exchange.send, refusal or InternalError(), self._clock.now())
+        if raises:
+            raise error
 
 
 def _refusal_behind(error: BaseException | None, noted: Collection[Refusal]) -> Refusal | None:

@@ -39,6 +39,8 @@ class Feed:
         self.revocations = Revocations()
         self.roles: Mapping[str, Role] = {}
         self.roles_version = 0
+        self.version = 0
+        """Counts what may change whom a verified token lets in."""
         self.horizon = horizon
         self._changes = changes
         self._on_scheme = on_scheme
@@ -84,6 +86,7 @@ class Feed:
         harmless.
         """
         now = int(self._clock.now() * 1000)
+        self.version += len(changes)
         for change in changes:
             at = change.at or now
             if change.kind == "session.revoked":
@@ -118,6 +121,7 @@ class Feed:
         if roles != self.roles:
             self.roles = roles
             self.roles_version += 1
+            self.version += 1
 
     async def _follow(self) -> None:
         while True:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from base64 import urlsafe_b64encode
-from collections.abc import Mapping
-from typing import Any, cast
 
 from authward.core.csrf import csrf_token
 from authward.core.permissions import held_roles
@@ -19,7 +17,7 @@ from authward.core.tokens import (
     mint,
 )
 from authward.core.users import User
-from authward.core.verified import VerifiedTokens
+from authward.core.verified import CACHED_TOKENS, VerifiedTokens
 from authward.errors import InvalidRefreshToken, TokenExpired
 from authward.ports import Chance, Clock
 from authward.services.feed import Feed
@@ -36,11 +34,14 @@ class Tokens:
         self._policy = policy
         self._feed = feed
         self._clock = clock
+        self._now, self._monotonic = clock.now, clock.monotonic
         self._chance = chance
         # By the whole header they come in, so that a request needs one look-up.
         self._verified = VerifiedTokens[bytes]()
-        self._known: Mapping[bytes | None, Principal] = cast(Any, self._verified.by_token)
         self._roles_version = feed.roles_version
+        # Those that nothing spoke against at this state of the feed.
+        self._fresh: dict[bytes | None, Principal] = {}
+        self._version = feed.version
 
     def verify(self, token: str) -> Principal:
         """The principal of an access token; no I/O. Raises TokenExpired, InvalidToken,
@@ -61,21 +62,23 @@ class Tokens:
             self._verified.drop(header)
             raise TokenExpired("exp has passed")
         feed.revocations.check(principal.id, principal.session_id, principal.version)
+        if self._version != feed.version or len(self._fresh) >= CACHED_TOKENS:
+            self._fresh.clear()
+            self._version = feed.version
+        self._fresh[header] = principal
         return principal
 
     def recall(self, bearer: bytes | None) -> Principal | None:
-        """The caller whose token has verified before, by the whole Authorization header as we would
-        write it; None if anything speaks against it. Reads memory, and changes nothing.
+        """The caller whose token has verified since the feed last told of a change, by the whole
+        Authorization header as we would write it; None if anything speaks against it, or it has to
+        be looked at again. Reads memory, and changes nothing.
         """
-        principal = self._known.get(bearer)
-        if principal is None:
-            return None
-        feed, clock = self._feed, self._clock
+        principal = self._fresh.get(bearer)
         if (
-            principal.expires_at > clock.now()
-            and self._roles_version == feed.roles_version
-            and clock.monotonic() <= feed.fresh_until
-            and feed.revocations.allows(principal.id, principal.session_id, principal.version)
+            principal is not None
+            and self._version == self._feed.version
+            and principal.expires_at > self._now()
+            and self._monotonic() <= self._feed.fresh_until
         ):
             return principal
         return None
