@@ -43,6 +43,7 @@ def test_the_first_account_makes_the_database(run: Run, folder: Path) -> None:
         "name": "ada",
         "role": "admin",
         "permissions": [],
+        "additionalRoles": [],
         "emailVerified": False,
         "createdAt": "",
         "disabled": False,

@@ -34,8 +34,8 @@ SEED = int(os.environ.get("AUTHWARD_TEST_FUZZ_SEED", "1"))
 # The accounts of the document's own examples, so that those requests succeed.
 PASSWORD = "correct horse battery staple"
 EMAILS = {"user": "ada@example.com", "admin": "root@example.com"}
-# A schema cannot say which cursors were given out, and which roles there are.
-JUDGED = ("/api/users", "/api/users/{id}/role")
+# A schema cannot say which cursors were given out, which roles there are, and what admin keeps.
+JUDGED = ("/api/users", "/api/users/{id}/role", "/api/roles/{name}")
 
 CONFIG = {
     "seed": SEED,

@@ -13,6 +13,7 @@ from authward import __version__
 # Under other names: as attributes of this package these are the modules.
 from authward.cli.init import init as _init
 from authward.cli.migrate import migrate as _migrate
+from authward.cli.roles import roles as _roles
 from authward.cli.routes import routes as _routes
 from authward.cli.serve import serve as _serve
 from authward.cli.users import users as _users
@@ -28,5 +29,5 @@ def main() -> None:
     """
 
 
-for _command in (_serve, _init, _migrate, _routes, _users, _why):
+for _command in (_serve, _init, _migrate, _routes, _users, _roles, _why):
     main.add_command(_command)

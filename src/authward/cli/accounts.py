@@ -161,15 +161,16 @@ def user_data(user: User) -> dict[str, object]:
         "name": user.name,
         "role": user.role,
         "permissions": list(user.permissions),
+        "additionalRoles": list(user.additional_roles),
         "emailVerified": user.email_verified,
         "createdAt": iso_time(user.created_at),
         "disabled": user.disabled_at is not None,
     }
 
 
-def table(heads: list[str], rows: list[list[str]]) -> str:
-    """Columns as wide as they need to be."""
-    shown = [heads, *([printable(cell, 120) for cell in row] for row in rows)]
+def table(heads: list[str], rows: list[list[str]], *, widest: int = 120) -> str:
+    """Columns as wide as they need to be, of cells cut at `widest` characters."""
+    shown = [heads, *([printable(cell, widest) for cell in row] for row in rows)]
     widths = [max(len(row[column]) for row in shown) for column in range(len(heads))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

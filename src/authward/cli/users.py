@@ -26,7 +26,7 @@ from authward.core.text import printable
 if TYPE_CHECKING:
     from authward.core.users import User
     from authward.services import Services
-    from authward.services.users import Page
+    from authward.services.users import Page, Rights
 
 _PASSWORD_STDIN = click.option(
     "--password-stdin", is_flag=True, help="Read the password from standard input."
@@ -115,13 +115,40 @@ def list_users(
 
 @users.command("set-role")
 @target
-@click.option("--role", required=True)
-def set_role(which: Target, role: str) -> None:
-    """Give an account another role."""
+@click.option("--role", required=True, help="The one that clients see.")
+@click.option("--also", multiple=True, help="A role beside it, as often as you like.")
+def set_role(which: Target, role: str, also: tuple[str, ...]) -> None:
+    """Give an account another role, and those of --also beside it. It holds no others then."""
     _, user = which.run(
-        lambda services, user: services.users.set_role(None, user.id, role, operator())
+        lambda services, user: services.users.set_role(
+            None, user.id, role, operator(), additional=also
+        )
     )
-    which.done(f"{user.email} is {user.role} now", {"user": user_data(user)})
+    beside = f", and {', '.join(user.additional_roles)} beside it" if user.additional_roles else ""
+    which.done(f"{user.email} is {user.role} now{beside}", {"user": user_data(user)})
+
+
+@users.command()
+@target
+@click.option("--grant", multiple=True, help="A permission to grant, as often as you like.")
+@click.option("--take", multiple=True, help="One to grant directly no more.")
+def permissions(which: Target, grant: tuple[str, ...], take: tuple[str, ...]) -> None:
+    """Show what an account may do. Grant it permissions directly, and take such grants back."""
+
+    async def work(services: Services, user: User) -> Rights:
+        if not grant and not take:
+            return await services.users.permissions_of(user.id)
+        return await services.users.adjust_permissions(
+            None, user.id, operator(), grant=grant, take=take
+        )
+
+    user, rights = which.run(work)
+    direct, effective = list(rights.user.permissions), sorted(rights.effective)
+    which.done(
+        f"{user.email} is granted directly: {', '.join(direct) or 'nothing'}\n"
+        f"With its roles ({', '.join(rights.user.roles)}): {', '.join(effective) or 'nothing'}",
+        {"user": user_data(rights.user), "effective": effective},
+    )
 
 
 @users.command()
