@@ -275,6 +275,22 @@ class ChangeFeed(Protocol):
         ...
 
 
+class Wakes(Protocol):
+    """Word that the feed has news, pushed from process to process. It may come late, twice or
+    never: the feed is read at its interval all the same.
+    """
+
+    async def start(self, wake: Callable[[], None]) -> None:
+        """From now on call `wake` for each word, in this event loop. Waits for nobody."""
+        ...
+
+    def tell(self) -> None:
+        """A change was committed here. Waits for nobody, raises nothing."""
+        ...
+
+    async def stop(self) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class AuditRow:
     """An audit event as stored. `at` in milliseconds, UTC."""

@@ -15,7 +15,7 @@ from authward.core.keys import MasterSecret
 from authward.core.passwords import HashParameters
 from authward.core.tokens import TokenPolicy
 from authward.errors import ConfigurationError, Refusal, Unavailable
-from authward.ports import Chance, Change, Clock, Store
+from authward.ports import Chance, Change, Clock, Store, Wakes
 from authward.services import Services
 from authward.services.access import Access
 from authward.services.accounts import Accounts
@@ -73,6 +73,7 @@ class Process:
         )
         self._refusals = Refusals(store.audit, clock)
         self._redis = self._shared_limiter()
+        self._wakes = self._pushed_by()
         self._sweeper: asyncio.Task[None] | None = None
 
     def committed(self, events: Sequence[Event], changes: Sequence[Change]) -> None:
@@ -80,6 +81,9 @@ class Process:
         answer.
         """
         self._feed.apply(changes)
+        if changes:
+            for wakes in self._wakes:
+                wakes.tell()
         for event in events:
             audit_log.info(audit_line(event, self._clock))
 
@@ -90,6 +94,8 @@ class Process:
         rings = await self._load_rings()
         await self._lane.start(await store.users.schemes())
         await self._feed.start()
+        for wakes in self._wakes:
+            await wakes.start(self._feed.wake)
         await self._refusals.start()
         policy = TokenPolicy(
             settings.issuer,
@@ -144,6 +150,8 @@ class Process:
             self._sweeper.cancel()
             await asyncio.gather(self._sweeper, return_exceptions=True)
         try:
+            for wakes in self._wakes:
+                await wakes.stop()
             await self._feed.stop()
             await self._refusals.stop()
         finally:
@@ -168,6 +176,19 @@ class Process:
         from authward.stores.redis import RedisLimiter
 
         return RedisLimiter(self._settings.redis_url, self._clock)
+
+    def _pushed_by(self) -> list[Wakes]:
+        wakes: list[Wakes] = []
+        # Imported where they are used: each brings a client library.
+        if self._settings.database_url.startswith("postgresql:"):
+            from authward.stores.listening import PostgresWakes
+
+            wakes.append(PostgresWakes(self._settings.database_url))
+        if self._settings.redis_url is not None:
+            from authward.stores.publishing import RedisWakes
+
+            wakes.append(RedisWakes(self._settings.redis_url, self._settings.issuer))
+        return wakes
 
     async def _sweep(self) -> None:
         while True:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
 from authward.core.permissions import Role, effective
 from authward.core.revocations import Revocations
@@ -54,6 +55,7 @@ class Feed:
         self.fresh_until = float("-inf")
         """Until when (monotonic) `require_fresh` lets pass."""
         self._polls = 0
+        self._news = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -66,6 +68,12 @@ class Feed:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
+
+    def wake(self) -> None:
+        """Read soon, as there is news. However often it is called while a read runs, one more
+        follows.
+        """
+        self._news.set()
 
     async def poll(self) -> None:
         """Read what is new. Raises Unavailable if the database is away."""
@@ -110,8 +118,12 @@ class Feed:
     @property
     def healthy(self) -> bool:
         """Whether the last poll worked, and lately."""
-        limit = max(1.0, self._interval * 4)
-        return self._read_at is not None and self._clock.monotonic() - self._read_at <= limit
+        return self.lag <= min(max(1.0, self._interval * 4), self._max_lag)
+
+    @property
+    def lag(self) -> float:
+        """How far behind the view may be: seconds since the last read that worked began."""
+        return float("inf") if self._read_at is None else self._clock.monotonic() - self._read_at
 
     def permissions(self, roles: Sequence[str], direct: Sequence[str]) -> frozenset[str]:
         """The effective permissions of roles and direct grants."""
@@ -125,7 +137,10 @@ class Feed:
 
     async def _follow(self) -> None:
         while True:
-            await asyncio.sleep(self._interval)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._interval):
+                    await self._news.wait()
+            self._news.clear()  # before the read, which may be too early for what comes now
             try:
                 await self.poll()
             except Refusal as away:

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Executable, Row, insert
+from sqlalchemy import Executable, Row, func, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from authward.core.audit import Event
 from authward.ports import Change
 from authward.stores.expressions import NOW, TRANSACTION_ID
+from authward.stores.listening import CHANNEL
 from authward.stores.schema import audit_events, changes
 
 _RECORD = insert(audit_events).values(at=NOW)
 _ANNOUNCE = insert(changes).values(at=NOW, xid=TRANSACTION_ID)
+# Heard by the listeners once it is committed, without a round trip of its own.
+_ANNOUNCE_LOUD = _ANNOUNCE.returning(func.pg_notify(CHANNEL, ""))
 
 
 class Transaction:
@@ -72,7 +75,7 @@ class Transaction:
     async def announce(self, change: Change) -> None:
         """Write a row of the change feed. `change.at` is set by the database."""
         await self.run(
-            _ANNOUNCE,
+            _ANNOUNCE_LOUD if self._connection.dialect.name == "postgresql" else _ANNOUNCE,
             {
                 "kind": change.kind,
                 "subject": change.subject,
