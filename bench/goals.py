@@ -21,16 +21,16 @@ class Goal:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One line of the table."""
+    """One line of the table. Without a goal it only tells more of another."""
 
     what: str
     value: float
-    goal: Goal
+    goal: Goal | None
     unit: str = "×"
 
     @property
     def met(self) -> bool:
-        return self.goal.met_by(self.value)
+        return self.goal is None or self.goal.met_by(self.value)
 
 
 def at_least(bound: float) -> Goal:

@@ -16,7 +16,7 @@ Figures = Mapping[str, Sequence[Figure]]
 def table(figures: Figures, rates: Rates) -> str:
     """The figures beside their goals, and the requests per second that they come from."""
     rows = [
-        (one.what, f"{one.goal} {one.unit}", f"{shown(one.value)} {one.unit}", _met(one))
+        (one.what, _goal(one), f"{shown(one.value)} {one.unit}", _met(one))
         for found in figures.values()
         for one in found
     ]
@@ -44,10 +44,11 @@ def results(figures: Figures, rates: Rates, *, date: str, seconds: int, rounds: 
                     {
                         "row": row,
                         "what": one.what,
-                        "goal": {"at most" if one.goal.most else "at least": one.goal.bound},
+                        "goal": one.goal
+                        and {"at most" if one.goal.most else "at least": one.goal.bound},
                         "figure": float(shown(one.value)),
                         "unit": one.unit,
-                        "met": one.met,
+                        "met": None if one.goal is None else one.met,
                     }
                     for row, found in figures.items()
                     for one in found
@@ -77,8 +78,12 @@ def _microseconds(cost: float | None) -> str:
     return "" if cost is None else f"{cost:.1f}"
 
 
+def _goal(one: Figure) -> str:
+    return "" if one.goal is None else f"{one.goal} {one.unit}"
+
+
 def _met(one: Figure) -> str:
-    return "met" if one.met else "NOT MET"
+    return "" if one.goal is None else "met" if one.met else "NOT MET"
 
 
 def _aligned(rows: Sequence[tuple[str, ...]]) -> str:

@@ -175,7 +175,7 @@ def _command(name: str, variant: Variant, port: int, environment: dict[str, str]
     python = environments.python(variant.environment) if variant.environment else sys.executable
     return [
         *(str(python), "-m", "uvicorn", variant.app, "--port", str(port)),
-        *("--loop", "uvloop", "--http", "httptools", "--interface", "asgi3"),
+        *("--loop", "uvloop", "--http", variant.http, "--interface", "asgi3"),
         *("--no-access-log", "--log-level", "warning"),
     ]
 

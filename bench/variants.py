@@ -12,7 +12,7 @@ Group = Literal["protected", "open"]
 class Variant:
     """`app` is an ASGI app, or None for Express. `environment` is the peers' set it runs in, or
     None for our own. `like` is the variant whose headers and body it repeats without a check.
-    `registers`: it gives an access token of its own.
+    `registers`: it gives an access token of its own. `http` is uvicorn's protocol class.
     """
 
     label: str
@@ -21,6 +21,7 @@ class Variant:
     environment: str | None = None
     like: str | None = None
     registers: bool = False
+    http: str = "httptools"
 
 
 VARIANTS: dict[str, Variant] = {
@@ -29,14 +30,34 @@ VARIANTS: dict[str, Variant] = {
         "FastAPI, the same headers", "open", "bench.peers.plain:fastapi_app", like="fastapi-ours"
     ),
     "fastapi-ours": Variant(
-        "FastAPI + Authward", "protected", "bench.apps.fastapi_app:app", registers=True
+        "FastAPI + Authward",
+        "protected",
+        "bench.apps.fastapi_app:app",
+        registers=True,
+        http="authward.uvicorn:Http",
+    ),
+    "fastapi-stock": Variant(
+        "FastAPI + Authward, uvicorn's own protocol",
+        "protected",
+        "bench.apps.fastapi_app:app",
+        registers=True,
     ),
     "fastapi": Variant("FastAPI", "open", "bench.peers.plain:fastapi_app"),
     "bare-bytes": Variant(
         "bare ASGI, the same headers", "open", "bench.peers.plain:bare_app", like="bare-ours"
     ),
     "bare-ours": Variant(
-        "bare ASGI + Authward", "protected", "bench.apps.bare_app:app", registers=True
+        "bare ASGI + Authward",
+        "protected",
+        "bench.apps.bare_app:app",
+        registers=True,
+        http="authward.uvicorn:Http",
+    ),
+    "bare-stock": Variant(
+        "bare ASGI + Authward, uvicorn's own protocol",
+        "protected",
+        "bench.apps.bare_app:app",
+        registers=True,
     ),
     "bare": Variant("bare ASGI", "open", "bench.peers.plain:bare_app"),
     "starlette": Variant("Starlette", "open", "bench.peers.plain:starlette_app"),

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from bench.goals import Figure, at_least
 from bench.load import Rates
 
-VARIANTS = ("fastapi-bytes", "fastapi-ours", "fastapi")
+VARIANTS = ("fastapi-bytes", "fastapi-ours", "fastapi", "fastapi-stock")
 
 
 def figures(rates: Rates) -> Iterator[Figure]:
@@ -20,4 +20,14 @@ def figures(rates: Rates) -> Iterator[Figure]:
         "FastAPI route with everything on, against one with nothing",
         rates.ratio("fastapi-ours", "fastapi"),
         at_least(0.80),
+    )
+    yield Figure(
+        "the first of these, both on uvicorn's own HTTP protocol",
+        rates.ratio("fastapi-stock", "fastapi-bytes"),
+        None,
+    )
+    yield Figure(
+        "the second of these, both on uvicorn's own HTTP protocol",
+        rates.ratio("fastapi-stock", "fastapi"),
+        None,
     )
