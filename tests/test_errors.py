@@ -23,6 +23,7 @@ TABLE = {
     "method_not_allowed": 405,
     "user_exists": 409,
     "last_admin": 409,
+    "role_in_use": 409,
     "payload_too_large": 413,
     "rate_limited": 429,
     "unsupported_media_type": 415,

@@ -12,6 +12,7 @@ import pytest
 from schemathesis.specs.openapi.definitions import OPENAPI_31
 
 from authward import errors
+from authward.core.audit import Client
 from authward.core.cookies import CookieNames
 from authward.http.endpoint import Endpoint
 from authward.http.failures import errors_of
@@ -196,6 +197,8 @@ async def api(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Api]:
     folder = tmp_path_factory.mktemp("openapi")
     async with talking(f"sqlite:///{folder / 'authward.db'}") as found:
         await found.create("root@example.com", "admin")
+        # There to be deleted.
+        await found.auth.services.roles.put(None, "editor", ["update:posts"], ["user"], Client())
         yield found
 
 
@@ -214,12 +217,15 @@ REQUESTS: dict[str, Any] = {
     "PATCH /api/profile": {"json": {"name": "Grace"}},
     "PUT /api/users/{id}": {"json": {"name": "Grace", "disabled": True}},
     "PUT /api/users/{id}/role": {"json": {"role": "moderator"}},
+    "PUT /api/users/{id}/permissions": {"json": {"permissions": ["read:reports"]}},
+    "PUT /api/roles/{name}": {"json": {"permissions": ["update:posts"], "includes": ["user"]}},
     "GET /api/users": {"params": {"limit": 1, "search": "EXAMPLE", "role": "user"}},
 }
 
 
 async def succeed(one: Endpoint, api: Api, me: Person, other: str) -> httpx2.Response:
     path = one.path.replace("{id}", me.session_id if "sessions" in one.path else other)
+    path = path.replace("{name}", "editor")
     headers = {"user": me.bearer, "cookie": me.browser, "anyone": {}}[one.who]
     extra = REQUESTS.get(f"{one.method} {one.path}", {})
     return await api.send(one.method, path, headers=headers, **extra)
