@@ -1,12 +1,13 @@
 """The feed on late committers, and on databases that were put in another's place."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
 import asyncpg
 import pytest
 
-from authward.ports import Store
+from authward.ports import Change, Store
 from tests.contracts.fixtures import Stores
 from tests.contracts.making import (
     HORIZON,
@@ -140,3 +141,26 @@ class TestAnotherDatabaseInItsPlace:
         await store.sweep()
         await store.users.change(user.id, always(revoke=True), happened())
         assert await changes(store, cursor) == [("user.revoked", user.id, 2, None)]
+
+
+class TestReaderThatWasAway:
+    async def test_two_thousand_commits_later_it_has_missed_nothing(
+        self, stores: Stores, database: str
+    ) -> None:
+        writer, reader = await stores(database), Reader(await stores(database))
+        await self.revoke(writer, "before")
+        await reader.read()
+        held = reader.cursor
+        lanes = 4 if writer.database.postgresql else 1
+
+        async def many(lane: int) -> None:
+            for number in range(lane, 2000, lanes):
+                await self.revoke(writer, f"many {number}")
+
+        await asyncio.gather(*map(many, range(lanes)))
+        assert reader.cursor == held
+        await reader.read()
+        assert reader.seen == {"before", *(f"many {number}" for number in range(2000))}
+
+    async def revoke(self, store: Store, session: str) -> None:
+        await store.changes.announce([Change("session.revoked", session, 0, None, 0)])
