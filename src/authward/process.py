@@ -24,6 +24,7 @@ from authward.services.feed import Feed
 from authward.services.hashing import HashLane
 from authward.services.keys import Rings, load_rings
 from authward.services.limits import FallbackLimiter
+from authward.services.metrics import Metrics
 from authward.services.passwords import Passwords
 from authward.services.readiness import Readiness
 from authward.services.roles import Roles
@@ -110,6 +111,11 @@ class Process:
             store.sessions, store.users, tokens, times, self._refusals, clock, self._chance
         )
         least = settings.password_min_length
+        shared = (
+            None
+            if self._redis is None
+            else FallbackLimiter(self._redis, clock, most_keys=settings.rate_limit_clients)
+        )
         self._sweeper = asyncio.create_task(self._sweep(), name="authward-sweep")
         return Services(
             access=Access(
@@ -126,6 +132,7 @@ class Process:
             ),
             clock=clock,
             feed=self._feed,
+            metrics=Metrics(self._feed, shared),
             passwords=Passwords(store.users, self._lane, self._refusals, clock, min_length=least),
             readiness=Readiness(store, clock),
             refusals=self._refusals,
@@ -133,9 +140,7 @@ class Process:
             sessions=sessions,
             store=store,
             throttling=Throttling(
-                store.limits
-                if self._redis is None
-                else FallbackLimiter(self._redis, clock, most_keys=settings.rate_limit_clients),
+                store.limits if shared is None else shared,
                 settings.issuer,
                 general=settings.rate_limit,
                 credential=settings.auth_rate_limit,

@@ -44,12 +44,15 @@ class Site:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a handler says."""
+    """What a handler says. Of another type than JSON, `data` is the body as it is: bytes, without
+    an envelope.
+    """
 
     data: Any
     message: str
     status: int = 200
     headers: tuple[Header, ...] = ()
+    content_type: bytes = JSON
 
 
 @dataclass(slots=True)
@@ -147,11 +150,20 @@ class Resource:
         except Refusal as refusal:
             services.access.denied(refusal, client, call._principal)
             return await send_refusal(scope, send, refusal, services.clock.now())
+        body = (
+            success(answer.status, answer.data, answer.message)
+            if answer.content_type is JSON
+            else cast(bytes, answer.data)
+        )
         await send_answer(
             send,
             answer.status,
-            [(b"content-type", JSON), (b"cache-control", b"no-store"), *answer.headers],
-            success(answer.status, answer.data, answer.message),
+            [
+                (b"content-type", answer.content_type),
+                (b"cache-control", b"no-store"),
+                *answer.headers,
+            ],
+            body,
         )
 
     async def _other_method(self, scope: Scope, send: Send, services: Services) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from starlette.routing import Route
 
 from authward import errors as e
-from authward.http import accounts, health, passwords, roles, sessions, users
+from authward.http import accounts, health, metrics, passwords, roles, sessions, users
 from authward.http.endpoint import Endpoint, Resource, Site
 from authward.services import Services
 
@@ -243,11 +243,22 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("GET", "/readyz", health.readyz, "anyone", "Can it serve", data=health.ReadyData),
 )
 
+METRICS = Endpoint(
+    "GET",
+    "/metrics",
+    metrics.metrics,
+    "user",
+    "What a monitor wants to know",
+    permission="read:metrics",
+)
+"""Not of the table, which is the API: what it answers is no envelope."""
+
 
 def routes(
     services: Callable[[], Services], site: Site, endpoints: Sequence[Endpoint] = ENDPOINTS
 ) -> list[Route]:
-    """The table as Starlette routes, one a path."""
+    """The table as Starlette routes, one a path, and the metrics."""
+    endpoints = (*endpoints, METRICS)
     paths = dict.fromkeys(endpoint.path for endpoint in endpoints)
     return [
         Route(

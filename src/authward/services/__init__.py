@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from authward.services.accounts import Accounts
     from authward.services.audit import Refusals
     from authward.services.feed import Feed
+    from authward.services.metrics import Metrics
     from authward.services.passwords import Passwords
     from authward.services.readiness import Readiness
     from authward.services.roles import Roles
@@ -28,6 +29,7 @@ class Services:
     accounts: Accounts
     clock: Clock
     feed: Feed
+    metrics: Metrics
     passwords: Passwords
     readiness: Readiness
     refusals: Refusals
