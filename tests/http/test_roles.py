@@ -99,6 +99,7 @@ async def test_what_an_account_may_do_is_read_and_set(api: Api, root: Person) ->
     }
     assert await ask(api, root, "PUT", f"{path}/permissions", body) == held
     assert await ask(api, root, "GET", f"{path}/permissions") == held
+    wrong: dict[str, Any]
     for wrong, field in (
         ({"permissions": ["x"]}, "permissions.0"),
         ({"permissions": ["a:b"] * 33}, "permissions"),
@@ -134,7 +135,7 @@ async def test_most_that_can_be_granted_still_fits_a_token(api: Api, root: Perso
 
 
 async def test_who_may(api: Api, root: Person) -> None:
-    routes = (
+    routes: tuple[tuple[str, str, object], ...] = (
         ("GET", "/roles", None),
         ("PUT", "/roles/editor", {"permissions": []}),
         ("DELETE", "/roles/moderator", None),

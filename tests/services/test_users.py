@@ -2,6 +2,7 @@
 
 import itertools
 from base64 import urlsafe_b64encode
+from collections.abc import Awaitable
 from typing import Any
 
 import pytest
@@ -280,6 +281,13 @@ async def test_a_role_counts_from_the_next_token_on(services: Services) -> None:
     assert [(row["role"], row["was"]) for row in rows] == [("user", "user"), ("admin", "user")]
 
 
+async def test_a_role_that_is_asked_for_beforehand(services: Services) -> None:
+    services.users.require_role("moderator")
+    with pytest.raises(ValidationError) as caught:
+        services.users.require_role("king")
+    assert caught.value.details[0].message == "Use one of: admin, moderator, user"
+
+
 async def test_a_role_that_is_none(services: Services) -> None:
     user = (await register(services)).user
     with pytest.raises(ValidationError) as caught:
@@ -388,6 +396,7 @@ async def test_a_manager_hands_on_what_they_hold_and_no_more(services: Services)
     users = services.users
     await users.set_role(manager, user.id, "editor", HERE)
     await users.set_permissions(manager, user.id, ["update:posts"], HERE)
+    work: Awaitable[object]
     for work in (
         users.set_role(manager, user.id, "publisher", HERE),
         users.set_role(manager, user.id, "user", HERE, additional=["publisher"]),
