@@ -19,7 +19,7 @@ from tests.serving import PASSWORD, Account, error_of, new_email
 # `rev`: the session has ended. `dis`: the account is disabled. Then each on what is their own, a
 # user and a moderator (`o-us`, `o-mo`) and an admin (`o-ad`) on what is another user's, and a
 # moderator on what is an admin's (`m-ad`). "-": the route is about nobody's object.
-WHO = "no exp tam rev dis user mod admin o-us o-mo o-ad m-ad".split()
+WHO = ["no", "exp", "tam", "rev", "dis", "user", "mod", "admin", "o-us", "o-mo", "o-ad", "m-ad"]
 TABLE = """
                                        no exp tam rev dis user mod admin o-us o-mo o-ad m-ad
 POST   /api/auth/register             201 201 201 201 201  201 201   201    -    -    -    -
