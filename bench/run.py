@@ -33,6 +33,7 @@ ROWS = (
     "limiter",
     "limiter_redis",
     "limiter_memory",
+    "feed",
 )
 
 
