@@ -56,7 +56,7 @@ async def test_closed_within_a_second(
                 token = answer.json()["data"]["accessToken"]
             offered = ["authward.bearer", token]
             address = f"ws://localhost:{port}/ws"
-            async with connect(address, subprotocols=offered, proxy=None) as socket:  # type: ignore[arg-type]
+            async with connect(address, subprotocols=offered, proxy=None) as socket:
                 [me] = entered
                 began = time.monotonic()
                 await how(store, me.id, me.session_id)

@@ -143,6 +143,23 @@ async def test_too_old_is_closed_and_not_healthy_long_before(feed: Feed, clock: 
     assert feed.healthy
 
 
+async def test_how_far_behind_it_is(changes: Changes, clock: Clock) -> None:
+    feed = feed_of(changes, clock, interval=30)
+    assert feed.lag == float("inf")
+    await feed.poll()
+    assert feed.lag == 0
+    clock.at += 60
+    assert feed.lag == 60
+    assert feed.healthy
+    # Never healthy where nobody is let in any more, however rarely it is read.
+    clock.at += 0.5
+    assert not feed.healthy
+    changes.broken = Unavailable("gone")
+    with pytest.raises(Unavailable):
+        await feed.poll()
+    assert feed.lag == 60.5
+
+
 async def test_it_is_as_old_as_the_beginning_of_the_read(
     feed: Feed, changes: Changes, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
