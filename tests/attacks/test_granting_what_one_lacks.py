@@ -116,8 +116,8 @@ async def test_a_friend_is_not_raised_by_a_detour_over_a_role_one_made(here: Her
     await make_roles(here)
     me, friend = await here.register(role="manager"), await here.register()
     await send(here, me, "PUT", "/roles/mine", {"permissions": ["read:posts"]})
-    body = {"role": "user", "additionalRoles": ["mine"]}
-    assert (await send(here, me, "PUT", f"/users/{friend.id}/role", body)).status_code == 200
+    beside = {"role": "user", "additionalRoles": ["mine"]}
+    assert (await send(here, me, "PUT", f"/users/{friend.id}/role", beside)).status_code == 200
     for body in (
         {"permissions": ["delete:posts"]},
         {"permissions": [], "includes": ["publisher"]},

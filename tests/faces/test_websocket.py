@@ -13,6 +13,7 @@ from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
 from authward import Authward, ConfigurationError, Principal
+from authward.core.audit import Client
 from authward.core.cors import CorsPolicy
 from authward.core.permissions import Role
 from authward.errors import (
@@ -184,14 +185,12 @@ class TestOpen:
         self, auth: Authward, client: TestClient, registered: dict[str, Any]
     ) -> None:
         offered = [BEARER, registered["accessToken"]]
-        target = f"/api/users/{registered['user']['id']}/role"
-
-        def promote(role: str) -> None:
-            with as_user(auth, role="admin"):
-                assert client.put(target, json={"role": role}).status_code == 200
+        portal = client.portal
+        assert portal is not None
+        user_id = registered["user"]["id"]
 
         with client.websocket_connect("/ws", subprotocols=offered) as socket:
-            promote("moderator")
+            portal.call(auth.services.users.set_role, None, user_id, "moderator", Client())
             with refused(4401):
                 socket.receive_text()
         newer = self.refreshed(client)

@@ -140,8 +140,14 @@ async def test_a_database_of_before_there_were_limits_gets_their_table(
     user = await add_user(store)
 
     def undo(connection: Connection) -> None:
-        connection.execute(text("DROP TABLE rate_limits"))
-        connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+        for statement in (
+            "DROP TABLE rate_limits",
+            "DROP TABLE role_includes",
+            "ALTER TABLE users DROP COLUMN additional_roles",
+            "ALTER TABLE changes DROP COLUMN before",
+            "UPDATE alembic_version SET version_num = '0001'",
+        ):
+            connection.execute(text(statement))
 
     await store.database.run_sync(undo)
     await store.open()
