@@ -24,7 +24,11 @@ def knows(auth: Authward, session: str) -> bool:
 
 async def told(database_url: str, redis_url: str | None) -> float:
     """Seconds until the second process knows, whose own turn to read never comes."""
-    settings: dict[str, Any] = {"database_url": database_url, "secret": SECRET, "redis_url": redis_url}
+    settings: dict[str, Any] = {
+        "database_url": database_url,
+        "secret": SECRET,
+        "redis_url": redis_url,
+    }
     one, other = (Authward(**settings, issuer=database_url[-20:]) for _ in range(2))
     try:
         await one.startup()
