@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
 from typing import Literal, Protocol
 
 from authward.core.audit import Client, Event
@@ -176,6 +177,34 @@ class Refreshed:
     now: int
 
 
+@dataclass(frozen=True, slots=True)
+class SessionMatch:
+    """Which sessions: all that satisfy each condition given, of those opened until now.
+
+    `holding` names the roles that are or include `role`. `before` is a whole second: opened before
+    then.
+    """
+
+    user_id: str | None = None
+    network: IPv4Network | IPv6Network | None = None
+    role: str = ""
+    holding: frozenset[str] = frozenset()
+    before: int | None = None
+
+    @property
+    def cut(self) -> bool:
+        """Whether an access token tells by itself that it matches."""
+        return self.user_id is None and self.network is None
+
+
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """A number of sessions, and of the accounts they belong to."""
+
+    sessions: int
+    accounts: int
+
+
 class SessionStore(Protocol):
     async def open(self, new: NewSession, event: Event, *, replaces: str | None) -> Session | None:
         """Store a session if the account is enabled and still at `epoch`, in one statement; else
@@ -207,6 +236,23 @@ class SessionStore(Protocol):
         """
         ...
 
+    async def count_matching(self, match: SessionMatch) -> Matched:
+        """How many live sessions match now, and of how many accounts."""
+        ...
+
+    async def revoke_matching(
+        self, match: SessionMatch, began: Event, ended: Callable[[Matched], Event]
+    ) -> Matched:
+        """End the live sessions that match; what was ended.
+
+        Not one transaction, as others must get their turn: `began` is recorded first, then some
+        thousands at a time end, and `ended` is recorded last. If tokens can tell (`match.cut`), one
+        change is announced, before any session ends; else each part announces the accounts it
+        touched, superseded. Of a cut, sessions opened until its whole second is over end too; it is
+        waited for. Repeating it after an error is harmless.
+        """
+        ...
+
     async def of_user(self, user_id: str) -> list[Session]:
         """The live sessions of an account, latest first, a hundred at most."""
         ...
@@ -233,7 +279,12 @@ class KeyStore(Protocol):
 
 
 ChangeKind = Literal[
-    "session.revoked", "user.revoked", "user.superseded", "roles.changed", "scheme.added"
+    "session.revoked",
+    "sessions.revoked",
+    "user.revoked",
+    "user.superseded",
+    "roles.changed",
+    "scheme.added",
 ]
 
 
@@ -241,7 +292,8 @@ ChangeKind = Literal[
 class Change:
     """One row of the feed. `subject` is a session or user id; tokens of a user below `ver` are dead
     (revoked) or stale (superseded); `keep_session` is exempt. Of a scheme it is the prefix of its
-    hashes, as `UserStore.schemes` tells it. `at` is when it was written.
+    hashes, as `UserStore.schemes` tells it. Of many sessions (`sessions.revoked`) it is a role, or
+    "" for all, and those opened before `before` are dead. `at` is when it was written.
     """
 
     kind: ChangeKind
@@ -249,6 +301,7 @@ class Change:
     ver: int
     keep_session: str | None
     at: int
+    before: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

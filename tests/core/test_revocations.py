@@ -144,3 +144,43 @@ def test_order_and_repetition_of_changes_do_not_matter(changes, random):
         for session in ("s1", "s2", "s3"):
             for ver in range(6):
                 assert verdict(one, user, session, ver) == verdict(other, user, session, ver)
+
+
+CUTS = st.lists(
+    st.tuples(st.sampled_from(["", "editor", "user"]), st.integers(0, 4), st.integers(0, 9)),
+    max_size=5,
+)
+
+
+@many
+@given(CUTS, st.integers(0, 10), st.integers(0, 4), st.sampled_from(["editor", "user", "x"]))
+def test_a_cut_is_what_a_plain_reading_of_all_rows_says(cuts, pruned, opened, role):
+    known = Revocations()
+    for of, second, at in cuts:
+        known.cut(of, second * 1000, at)
+    known.prune(pruned)
+    latest = {of: max(at for one, _, at in cuts if one == of) for of, _, _ in cuts}
+    dead = any(
+        opened < second and of in ("", role) and latest[of] >= pruned for of, second, _ in cuts
+    )
+    try:
+        known.check("ada", "s1", 0, opened, (role,))
+        refused = False
+    except TokenRevoked:
+        refused = True
+    assert refused == dead
+    assert not (known.allows("ada", "s1", 0) and dead)
+    assert known.allows("ada", "s1", 0) == (len(known) == 0)
+
+
+def test_who_does_not_say_when_and_what_it_is_is_meant_by_a_cut():
+    known = Revocations()
+    known.cut("editor", 1000, 10)
+    assert verdict(known, "ada", "s1", 0) == "revoked"
+
+
+def test_outdated_roles_are_superseded_before_a_cut_judges_them():
+    known = Revocations()
+    known.supersede_user("ada", 5, 10)
+    known.cut("", 1000, 10)
+    assert verdict(known, "ada", "s1", 4) == "superseded"

@@ -4,25 +4,30 @@ and request.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from authward.errors import TokenExpired, TokenRevoked
 
 
 class Revocations:
-    """Revoked sessions and version floors of accounts. Times in milliseconds.
+    """Revoked sessions, version floors of accounts, and cuts through all sessions or those of a
+    role. Times in milliseconds.
 
     An entry must live as long as the longest access token issued before it; `prune` drops the rest.
     """
 
-    __slots__ = ("_revoked", "_sessions", "_superseded")
+    __slots__ = ("_cuts", "_revoked", "_sessions", "_superseded")
 
     def __init__(self) -> None:
         self._sessions: dict[str, int] = {}
         # account -> exempt session ("" for none) -> (version below which tokens are dead, when)
         self._revoked: dict[str, dict[str, tuple[int, int]]] = {}
         self._superseded: dict[str, tuple[int, int]] = {}
+        # role ("" for all) -> (sessions opened before then are dead, when that was said)
+        self._cuts: dict[str, tuple[int, int]] = {}
 
     def __len__(self) -> int:
-        return len(self._sessions) + len(self._revoked) + len(self._superseded)
+        return len(self._sessions) + len(self._revoked) + len(self._superseded) + len(self._cuts)
 
     def revoke_session(self, session_id: str, at: int) -> None:
         """Every token of the session is dead."""
@@ -39,9 +44,26 @@ class Revocations:
         known = self._superseded.get(user_id, (0, 0))
         self._superseded[user_id] = (max(ver, known[0]), max(at, known[1]))
 
-    def check(self, user_id: str, session_id: str, ver: int) -> None:
-        """Refuse a dead token (TokenRevoked) or an outdated one (TokenExpired). Versions decide,
-        never times.
+    def cut(self, role: str, before: int, at: int) -> None:
+        """Tokens of sessions opened before `before`, a whole second, are dead: those that hold
+        `role`, or all of them if it is "".
+        """
+        known = self._cuts.get(role, (0, 0))
+        self._cuts[role] = (max(before, known[0]), max(at, known[1]))
+
+    def check(
+        self,
+        user_id: str,
+        session_id: str,
+        ver: int,
+        auth_time: int = 0,
+        roles: Collection[str] | None = None,
+    ) -> None:
+        """Refuse a dead token (TokenRevoked) or an outdated one (TokenExpired).
+
+        Versions decide on accounts. Cuts go by `auth_time`, in seconds, which a token has from the
+        session's row, so that no two clocks are compared, and by `roles`, all that it holds. Who
+        does not say them is taken for whom a cut means.
         """
         if session_id in self._sessions:
             raise TokenRevoked("session revoked")
@@ -53,11 +75,16 @@ class Revocations:
         superseded = self._superseded.get(user_id)
         if superseded is not None and ver < superseded[0]:
             raise TokenExpired("superseded by newer rights")
+        # Last: a token from before a change of roles shows roles that are not the account's any
+        # more. It is outdated, and whether its session lives the refresh will tell.
+        for role, (before, _) in self._cuts.items():
+            if auth_time * 1000 < before and (not role or roles is None or role in roles):
+                raise TokenRevoked("sessions opened before then revoked")
 
     def allows(self, user_id: str, session_id: str, ver: int) -> bool:
-        """Whether `check` would let pass, with nothing raised."""
-        if session_id in self._sessions or user_id in self._revoked:
-            return False  # `check` knows whom a floor exempts
+        """Whether `check` would let pass for certain, with nothing raised."""
+        if self._cuts or session_id in self._sessions or user_id in self._revoked:
+            return False  # `check` knows whom a floor or a cut exempts
         superseded = self._superseded.get(user_id)
         return superseded is None or ver >= superseded[0]
 
@@ -67,6 +94,7 @@ class Revocations:
         self._superseded = {
             key: entry for key, entry in self._superseded.items() if entry[1] >= before
         }
+        self._cuts = {key: entry for key, entry in self._cuts.items() if entry[1] >= before}
         pruned = {
             user: {kept: entry for kept, entry in floors.items() if entry[1] >= before}
             for user, floors in self._revoked.items()

@@ -103,6 +103,8 @@ class Feed:
                 self.revocations.revoke_user(change.subject, change.ver, change.keep_session, at)
             elif change.kind == "user.superseded":
                 self.revocations.supersede_user(change.subject, change.ver, at)
+            elif change.kind == "sessions.revoked":
+                self.revocations.cut(change.subject, change.before or 0, at)
             elif change.kind == "scheme.added":
                 self._on_scheme(change.subject)
 

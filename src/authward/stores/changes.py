@@ -66,7 +66,7 @@ class SqlChanges:
             # Another database stands here now: a restored backup, or a replica that counts anew.
             return await self.since(0, horizon=horizon)
         found = [
-            Change(row.kind, row.subject, row.ver, row.keep_session, row.at)
+            Change(row.kind, row.subject, row.ver, row.keep_session, row.at, row.before)
             for row in rows
             if row.id is not None
         ]

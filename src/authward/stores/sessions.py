@@ -10,7 +10,8 @@ from sqlalchemy import Row, bindparam, insert, literal, select, update
 
 from authward.core.audit import Client, Event
 from authward.core.sessions import Session, Verdict, judge
-from authward.ports import Change, NewSession, Refreshed
+from authward.ports import Change, Matched, NewSession, Refreshed, SessionMatch
+from authward.stores import mass_revocation
 from authward.stores.database import Database
 from authward.stores.expressions import NOW
 from authward.stores.schema import sessions, users
@@ -173,6 +174,14 @@ class SqlSessions:
             return session
 
         return await self._database.write(work)
+
+    async def count_matching(self, match: SessionMatch) -> Matched:
+        return await mass_revocation.count(self._database, match)
+
+    async def revoke_matching(
+        self, match: SessionMatch, began: Event, ended: Callable[[Matched], Event]
+    ) -> Matched:
+        return await mass_revocation.revoke(self._database, match, began, ended)
 
     async def of_user(self, user_id: str) -> list[Session]:
         return [session_of(row) for row in await self._database.read(_OF_USER, {"owner": user_id})]

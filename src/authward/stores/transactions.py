@@ -81,6 +81,7 @@ class Transaction:
                 "subject": change.subject,
                 "ver": change.ver,
                 "keep_session": change.keep_session,
+                "before": change.before,
             },
         )
         self.changes.append(change)
