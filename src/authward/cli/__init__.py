@@ -16,6 +16,7 @@ from authward.cli.migrate import migrate as _migrate
 from authward.cli.roles import roles as _roles
 from authward.cli.routes import routes as _routes
 from authward.cli.serve import serve as _serve
+from authward.cli.sessions import sessions as _sessions
 from authward.cli.users import users as _users
 from authward.cli.why import why as _why
 
@@ -29,5 +30,5 @@ def main() -> None:
     """
 
 
-for _command in (_serve, _init, _migrate, _routes, _users, _roles, _why):
+for _command in (_serve, _init, _migrate, _routes, _sessions, _users, _roles, _why):
     main.add_command(_command)

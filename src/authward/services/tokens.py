@@ -61,7 +61,13 @@ class Tokens:
         if principal.expires_at <= now:
             self._verified.drop(header)
             raise TokenExpired("exp has passed")
-        feed.revocations.check(principal.id, principal.session_id, principal.version)
+        feed.revocations.check(
+            principal.id,
+            principal.session_id,
+            principal.version,
+            principal.auth_time,
+            principal.roles,
+        )
         if self._version != feed.version or len(self._fresh) >= CACHED_TOKENS:
             self._fresh.clear()
             self._version = feed.version
