@@ -31,8 +31,8 @@ EXTRA: dict[str, Any] = {
     "email_canonical": f"{PLANTED}@example.com",
     "role": "admin",
     "roles": ["admin"],
-    "additionalRoles": ["moderator"],
-    "additional_roles": ["moderator"],
+    "additionalRoles": ["spare"],
+    "additional_roles": ["spare"],
     "permissions": ["*:*"],
     "includes": ["moderator"],
     "effective": ["*:*"],
@@ -163,6 +163,7 @@ async def test_a_request_with_more_changes_what_one_without_changes(
     here: Here, sqlite_database: str, route: str
 ) -> None:
     admin = await here.register(role="admin")
+    await here.services.roles.put(None, "spare", ["read:nothing"], [], OPERATOR)
     body, takes = TAKES[route]
     plain = await outcome(here, sqlite_database, admin, route, Asked(body))
     assert plain[0] in (200, 201)
