@@ -7,15 +7,20 @@ import asyncio
 import random
 
 import httpx2
+import pytest
 
 from tests.fleets import Fleet, eventually
-from tests.serving import REFRESH, Account, refresh_cookie, refresh_headers, register, sign_in
+from tests.serving import (
+    REFRESH,
+    Account,
+    error_of,
+    refresh_cookie,
+    refresh_headers,
+    register,
+    sign_in,
+)
 
 ROUNDS = 4
-
-
-def role_path(account: Account) -> str:
-    return f"/api/users/{account.id}/role"
 
 
 async def admins(client: httpx2.AsyncClient, asking: Account) -> set[str]:
@@ -23,28 +28,78 @@ async def admins(client: httpx2.AsyncClient, asking: Account) -> set[str]:
     return {user["id"] for user in answer.json()["data"]["users"] if not user["disabled"]}
 
 
-async def test_two_admins_demote_each_other(fleet: Fleet) -> None:
-    one, two = await asyncio.to_thread(fleet.admin), await asyncio.to_thread(fleet.admin)
+async def remove(
+    client: httpx2.AsyncClient, how: str, actor: Account, target: Account
+) -> httpx2.Response:
+    path = f"/api/users/{target.id}"
+    if how == "demote":
+        return await client.put(f"{path}/role", headers=actor.bearer, json={"role": "user"})
+    if how == "disable":
+        return await client.put(path, headers=actor.bearer, json={"disabled": True})
+    return await client.delete(path, headers=actor.bearer)
+
+
+async def only(fleet: Fleet, client: httpx2.AsyncClient, count: int) -> list[Account]:
+    """So many admins, and no others: those of other tests would be left over, and nobody be the
+    last.
+    """
+    found = [await asyncio.to_thread(fleet.admin) for _ in range(count)]
+    for other in await admins(client, found[0]) - {one.id for one in found}:
+        await client.put(f"/api/users/{other}/role", headers=found[0].bearer, json={"role": "user"})
+    return found
+
+
+@pytest.mark.parametrize(
+    ("how", "back"),
+    [
+        ("demote", "demote"),
+        ("disable", "disable"),
+        ("delete", "delete"),
+        ("demote", "delete"),
+        ("delete", "disable"),
+    ],
+)
+async def test_two_admins_remove_each_other(fleet: Fleet, how: str, back: str) -> None:
     async with fleet.each() as workers:
         here, there, *_ = workers.values()
-        # Those of other tests would be left over, and nobody be the last.
-        for other in await admins(here, one) - {one.id, two.id}:
-            await here.put(f"/api/users/{other}/role", headers=one.bearer, json={"role": "user"})
+        one, two = await only(fleet, here, 2)
         for _ in range(ROUNDS):
             answers = await asyncio.gather(
-                here.put(role_path(two), headers=one.bearer, json={"role": "user"}),
-                there.put(role_path(one), headers=two.bearer, json={"role": "user"}),
+                remove(here, how, one, two), remove(there, back, two, one)
             )
             assert sorted(answer.status_code for answer in answers)[0] == 200
             lost = {answer.json().get("error") for answer in answers if answer.status_code != 200}
             # The slower one was the last admin, or no admin any more.
-            assert lost <= {"last_admin", "token_expired", "forbidden"}
+            assert lost <= {"last_admin", "token_expired", "token_revoked", "forbidden"}
             assert len(lost) == 1
-            left, gone = (one, two) if answers[0].status_code == 200 else (two, one)
+            left = one if answers[0].status_code == 200 else two
             left = await asyncio.to_thread(signed_in_again, fleet, left)
             assert await admins(here, left) == {left.id}
-            await here.put(role_path(gone), headers=left.bearer, json={"role": "admin"})
-            one, two = left, await asyncio.to_thread(signed_in_again, fleet, gone)
+            for word in ("demote", "disable", "delete"):
+                last = await remove(there, word, left, left)
+                assert error_of(last) == (409, "last_admin")
+            one, two = left, await asyncio.to_thread(fleet.admin)
+
+
+async def test_four_admins_in_a_ring_remove_each_other(fleet: Fleet) -> None:
+    async with fleet.each() as workers:
+        clients = list(workers.values())
+        for _ in range(ROUNDS):
+            ring = await only(fleet, clients[0], 4)
+            ways = random.sample(["demote", "disable", "delete", "demote"], 4)
+            targets = [*ring[1:], ring[0]]
+            answers = await asyncio.gather(
+                *(remove(*each) for each in zip(clients, ways, ring, targets, strict=True))
+            )
+            gone = {
+                target.id
+                for target, answer in zip(targets, answers, strict=True)
+                if answer.status_code == 200
+            }
+            left = [one for one in ring if one.id not in gone]
+            assert left, [answer.text for answer in answers]
+            again = await asyncio.to_thread(signed_in_again, fleet, left[0])
+            assert await admins(clients[0], again) == {one.id for one in left}
 
 
 def signed_in_again(fleet: Fleet, account: Account) -> Account:
