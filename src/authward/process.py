@@ -136,7 +136,7 @@ class Process:
             passwords=Passwords(store.users, self._lane, self._refusals, clock, min_length=least),
             readiness=Readiness(store, clock),
             refusals=self._refusals,
-            roles=Roles(store.roles),
+            roles=Roles(store.roles, self._feed),
             sessions=sessions,
             store=store,
             throttling=Throttling(

@@ -46,7 +46,7 @@ async def test_the_hundred_and_first_request(in_production: Make) -> None:
     # A page can see why, and until when.
     assert refused.headers["access-control-allow-origin"] == PAGE
     assert "Retry-After" in refused.headers["access-control-expose-headers"]
-    assert [answer.status_code for answer in health] == [200, 200, 404] * 2
+    assert [answer.status_code for answer in health] == [200, 200, 401] * 2
     assert not any("ratelimit-limit" in answer.headers for answer in health)
     # Neither a browser's own question nor what is for another host is counted.
     assert preflight.status_code == 204

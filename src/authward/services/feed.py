@@ -89,6 +89,13 @@ class Feed:
         if self._polls % PRUNE_EVERY == 0:
             self.revocations.prune(int(self._clock.now() * 1000) - self._horizon_ms)
 
+    async def catch_up(self) -> None:
+        """Read what is new; if the database is away, later."""
+        try:
+            await self.poll()
+        except Refusal as away:
+            log.warning("change feed not read: %s", away.reason)
+
     def apply(self, changes: Sequence[Change]) -> None:
         """Take changes in: those read, and our own before we answer. Taking one twice is
         harmless.
@@ -144,9 +151,7 @@ class Feed:
                     await self._news.wait()
             self._news.clear()  # before the read, which may be too early for what comes now
             try:
-                await self.poll()
-            except Refusal as away:
-                log.warning("change feed not read: %s", away.reason)
+                await self.catch_up()
             except Exception:
                 # A follower that dies would leave revoked tokens alive; it tries on, and staleness
                 # fails closed.

@@ -19,6 +19,7 @@ from authward.core.principal import Principal
 from authward.core.users import check_may_edit
 from authward.errors import NotFound
 from authward.ports import RoleStore
+from authward.services.feed import Feed
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +37,9 @@ class Roles:
     before or after, what they do not hold themselves; `actor` None is the operator, who may.
     """
 
-    def __init__(self, store: RoleStore) -> None:
+    def __init__(self, store: RoleStore, feed: Feed) -> None:
         self._store = store
+        self._feed = feed
 
     async def list(self) -> Mapping[str, Role]:
         """Every role, by name."""
@@ -128,7 +130,10 @@ class Roles:
             detail = {"role": name, **_moved(before or Role(), after or Role())}
             return Event(kind, client, actor=acting, detail=detail)
 
-        return await self._store.change(name, judge, event, actor=acting)
+        changed = await self._store.change(name, judge, event, actor=acting)
+        # What was changed here counts here before we answer.
+        await self._feed.catch_up()
+        return changed
 
 
 def _moved(before: Role, after: Role) -> dict[str, str]:
