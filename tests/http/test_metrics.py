@@ -4,10 +4,12 @@ import pytest
 
 from authward.core.limits import Limit
 from authward.errors import Unavailable
+from authward.ports import Change
 from authward.services.limits import FallbackLimiter
 from authward.services.metrics import Metrics
 from authward.testing import TurnableClock
 from tests.http.talking import Api, talking
+from tests.serving import error_of
 
 
 async def told(api: Api, headers: dict[str, str]) -> dict[str, float]:
@@ -50,11 +52,16 @@ async def test_a_feed_that_falls_behind_is_told_of(sqlite_url: str) -> None:
         assert 30 <= found["authward_feed_lag_seconds"] < 32
         assert found["authward_feed_healthy"] == 0
 
-        # Further behind than feed_max_lag, nobody is let in: not even the monitor.
+        # Further behind than feed_max_lag nobody is let in, but for the monitor, to be told so.
         feed._read_at -= 31
         feed.fresh_until -= 61
-        assert (await api.send("GET", "/metrics", headers=admin.bearer)).status_code == 503
-        assert numbers(api.auth.services.metrics.text())["authward_feed_lag_seconds"] > 60
+        assert (await api.send("GET", "/readyz")).status_code == 503
+        assert (await api.send("GET", "/api/profile", headers=admin.bearer)).status_code == 503
+        assert (await told(api, admin.bearer))["authward_feed_lag_seconds"] > 60
+        # What is known of revocations counts all the same.
+        feed.apply([Change("user.revoked", admin.id, 10, None, 0)])
+        refused = await api.send("GET", "/metrics", headers=admin.bearer)
+        assert error_of(refused) == (401, "token_revoked")
 
 
 async def test_a_limiter_that_counts_by_itself_is_told_of(sqlite_url: str) -> None:

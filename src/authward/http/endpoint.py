@@ -95,7 +95,8 @@ class Endpoint:
 
     `who` says who may call, `permission` what they need beside a token. `errors` are the refusals
     of its own, beside those of every route of its kind. `sends` names headers of its success. A
-    `credential` route takes something that can be guessed, and has the limit of such.
+    `credential` route takes something that can be guessed, and has the limit of such. A `stale` one
+    lets in by an old view of revocations too.
     """
 
     method: str
@@ -111,6 +112,7 @@ class Endpoint:
     errors: tuple[type[Refusal], ...] = ()
     sends: tuple[str, ...] = ()
     credential: bool = False
+    stale: bool = False
 
     def __post_init__(self) -> None:
         if self.who not in get_args(Who):
@@ -180,7 +182,7 @@ async def _run(endpoint: Endpoint, call: Call, receive: Receive) -> Answer:
     if endpoint.who == "user":
         needed = () if endpoint.permission is None else (endpoint.permission,)
         call._principal = call.services.access.admit(
-            scope["headers"], lambda: call.client, permissions=needed
+            scope["headers"], lambda: call.client, permissions=needed, stale=endpoint.stale
         )
     if endpoint.query is not None:
         call._query = read_query(scope, endpoint.query)

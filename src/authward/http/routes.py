@@ -250,8 +250,11 @@ METRICS = Endpoint(
     "user",
     "What a monitor wants to know",
     permission="read:metrics",
+    stale=True,
 )
-"""Not of the table, which is the API: what it answers is no envelope."""
+"""Not of the table, which is the API: what it answers is no envelope. It is asked how far the feed
+is behind, so it answers then too.
+"""
 
 
 def routes(

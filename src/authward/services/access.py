@@ -39,13 +39,18 @@ class Access:
         *,
         roles: Collection[str] = (),
         permissions: Collection[Requirement] = (),
+        stale: bool = False,
     ) -> Principal:
         """The caller of a request with these headers, if it has one of `roles` (any, if none are
-        named) and all of `permissions`. Raises MissingToken, InvalidToken, TokenExpired,
-        TokenRevoked, Forbidden, Unavailable.
+        named) and all of `permissions`. `stale` takes an old view of revocations for good. Raises
+        MissingToken, InvalidToken, TokenExpired, TokenRevoked, Forbidden, Unavailable.
         """
         return self.admit_token(
-            lambda: bearer_token(headers), client, roles=roles, permissions=permissions
+            lambda: bearer_token(headers),
+            client,
+            roles=roles,
+            permissions=permissions,
+            stale=stale,
         )
 
     def admit_token(
@@ -55,13 +60,14 @@ class Access:
         *,
         roles: Collection[str] = (),
         permissions: Collection[Requirement] = (),
+        stale: bool = False,
     ) -> Principal:
         """The same for a token that comes otherwise, as on a WebSocket. `find` may raise
         MissingToken.
         """
         principal = None
         try:
-            principal = self._tokens.verify(find())
+            principal = self._tokens.verify(find(), stale=stale)
             check_access(principal, roles, permissions)
         except Refusal as refusal:
             explained_by = self._explained_by
