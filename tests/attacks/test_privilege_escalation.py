@@ -5,6 +5,7 @@ tells what everybody may do: worked out here, of single permissions and no wildc
 the server. Nobody but an admin ever gave or took what they did not hold.
 """
 
+import asyncio
 import json
 import random
 from collections import Counter
@@ -93,7 +94,6 @@ class Band:
     """Thieves, those they act on, and what they try."""
 
     here: Here
-    url: str
     luck: random.Random
     people: list[Account]
     bystanders: list[str]
@@ -138,11 +138,11 @@ class Band:
         return answer
 
 
-async def band(here: Here, url: str, seed: int) -> Band:
+async def band(here: Here, seed: int) -> Band:
     people = [await here.register() for _ in (*THIEVES, "mixed")]
     roles = ("admin", "moderator", "user", "user")
     others = [(await here.register(role=role)).id for role in roles]
-    return Band(here, url, random.Random(seed), people, others)
+    return Band(here, random.Random(seed), people, others)
 
 
 async def arm(here: Here, people: list[Account]) -> None:
@@ -165,7 +165,7 @@ async def arm(here: Here, people: list[Account]) -> None:
 async def test_nobody_gives_or_takes_what_they_do_not_hold(
     here: Here, sqlite_database: str, seed: int
 ) -> None:
-    thieves = await band(here, sqlite_database, seed)
+    thieves = await band(here, seed)
     before = tables(sqlite_database)
     chiefs = admins(before)
     assert len(chiefs) == 1
@@ -199,3 +199,53 @@ async def test_nobody_gives_or_takes_what_they_do_not_hold(
     # They were not refused all of it.
     assert done["PUT", 200] >= STEPS // 20
     assert done["PUT", 403] >= STEPS // 20
+
+
+async def present(here: Here) -> Tables:
+    """What `rights` and `admins` read, of either database."""
+    roles = await here.services.roles.list()
+    page = await here.services.users.page(limit=100, cursor=None, search=None, role=None)
+    return {
+        "roles": {(name,): {} for name in roles},
+        "role_permissions": {(name, one): {} for name in roles for one in roles[name].permissions},
+        "role_includes": {(name, one): {} for name in roles for one in roles[name].includes},
+        "users": {
+            (user.id,): {
+                "role": user.role,
+                "permissions": json.dumps(user.permissions),
+                "additional_roles": json.dumps(user.additional_roles),
+                "disabled_at": user.disabled_at,
+            }
+            for user in page.users
+        },
+    }
+
+
+async def test_nor_do_all_of_them_at_once(here_on_each: Here) -> None:
+    """Each step by itself cannot be judged here; what they hold together never grows."""
+    here = here_on_each
+    thieves = await band(here, 7)
+    chiefs = admins(await present(here))
+    answers: Counter[int] = Counter()
+
+    async def busy(thief: Account) -> None:
+        for _ in range(15):
+            held = rights(await present(here)).get(thief.id, frozenset())
+            answer = await thieves.send(thief, *thieves.attempt(held))
+            answers[answer.status_code] += 1
+
+    for _ in range(3):
+        await arm(here, thieves.people)
+        before = rights(await present(here))
+        together = frozenset().union(*(before[one] for one in before.keys() - chiefs))
+        assert together < EVERYTHING
+        await asyncio.gather(*map(busy, thieves.people))
+        found = await present(here)
+        assert admins(found) == chiefs
+        after = rights(found)
+        for account in after.keys() - chiefs:
+            assert after[account] <= together, account
+    # Nothing but decisions: no deadlock, and nothing that broke.
+    assert answers.keys() <= {200, 401, 403, 404, 409, 422}
+    assert answers[200] >= 5
+    assert answers[403] >= 10
