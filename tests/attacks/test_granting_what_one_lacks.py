@@ -21,8 +21,10 @@ LACKED = ("delete:posts", "*:posts", "read:*", "*:*", "read:audit")
 
 async def make_roles(here: Here) -> None:
     roles = here.services.roles
-    await roles.put(None, "manager", (*MANAGER, *HELD), (), OPERATOR)
     await roles.put(None, "editor", HELD, (), OPERATOR)
+    await roles.put(None, "manager", (*MANAGER, *HELD), ("editor",), OPERATOR)
+    # It grants nothing, but an app may ask for it by name: authorize("billing").
+    await roles.put(None, "billing", (), (), OPERATOR)
     await roles.put(None, "publisher", ("delete:posts",), (), OPERATOR)
     await roles.put(None, "chief", ("read:posts",), ("publisher",), OPERATOR)
     await here.services.feed.poll()
@@ -51,10 +53,10 @@ def rows(me: Account, friend: Account, admin: Account) -> list[tuple[str, str, o
             ("PUT", f"/users/{me.id}/permissions", body),
             ("PUT", f"/users/{friend.id}/permissions", body),
         ]
-    for includes in (["admin"], ["publisher"], ["chief"], ["manager", "chief"], ["moderator"]):
+    for includes in (["admin"], ["publisher"], ["chief"], ["moderator", "chief"], ["billing"]):
         body = {"permissions": [], "includes": includes}
         found += [("PUT", f"/roles/{name}", body) for name in ("user", "new", "editor")]
-    for role in ("admin", "publisher", "chief", "moderator"):
+    for role in ("admin", "publisher", "chief", "moderator", "billing"):
         found += [("PUT", f"/users/{one.id}/role", {"role": role}) for one in (me, friend)]
         if role != "admin":
             beside = {"role": "user", "additionalRoles": [role]}
@@ -117,7 +119,9 @@ async def test_a_friend_is_not_raised_by_a_detour_over_a_role_one_made(here: Her
     me, friend = await here.register(role="manager"), await here.register()
     await send(here, me, "PUT", "/roles/mine", {"permissions": ["read:posts"]})
     beside = {"role": "user", "additionalRoles": ["mine"]}
-    assert (await send(here, me, "PUT", f"/users/{friend.id}/role", beside)).status_code == 200
+    # A role is handed on by those who hold it, and making one is not holding it.
+    assert (await send(here, me, "PUT", f"/users/{friend.id}/role", beside)).status_code == 403
+    await here.services.users.set_role(None, friend.id, "user", OPERATOR, additional=["mine"])
     for body in (
         {"permissions": ["delete:posts"]},
         {"permissions": [], "includes": ["publisher"]},
@@ -168,19 +172,19 @@ async def test_a_role_that_grew_between_check_and_write_is_not_given(
 ) -> None:
     here = here_on_each
     await make_roles(here)
-    me, friend = await here.register(role="manager"), await here.register()
+    me, friend = await here.register(role="manager"), await here.register(role="editor")
     store = here.services.store.users
     administer = store.administer
 
     async def grown(*given: Any, actor: str | None) -> User | None:
-        await here.services.roles.put(None, "editor", ("*:*",), (), OPERATOR)
+        await here.services.roles.put(None, "user", ("*:*",), (), OPERATOR)
         return await administer(*given, actor=actor)
 
     monkeypatch.setattr(store, "administer", grown)
-    body = {"role": "editor"}
+    body = {"role": "user"}
     answer = await send(here, me, "PUT", f"/users/{friend.id}/role", body)
     assert answer.json()["error"] == "forbidden"
-    assert (await here.services.users.get(friend.id)).role == "user"
+    assert (await here.services.users.get(friend.id)).role == "editor"
 
 
 async def test_two_managers_who_strip_each_other_at_once_do_not_both_succeed(

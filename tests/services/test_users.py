@@ -2,7 +2,7 @@
 
 import itertools
 from base64 import urlsafe_b64encode
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from typing import Any
 
 import pytest
@@ -328,8 +328,10 @@ async def test_deleting_is_told_and_ends_everything(services: Services) -> None:
 # --- rights -----------------------------------------------------------------------------------
 
 
-async def make_role(services: Services, name: str, *permissions: str) -> None:
-    await services.roles.put(None, name, permissions, (), HERE)
+async def make_role(
+    services: Services, name: str, *permissions: str, includes: Sequence[str] = ()
+) -> None:
+    await services.roles.put(None, name, permissions, includes, HERE)
     await services.feed.poll()
 
 
@@ -389,8 +391,9 @@ async def test_every_change_of_rights_supersedes_tokens_and_is_told(services: Se
 
 async def test_a_manager_hands_on_what_they_hold_and_no_more(services: Services) -> None:
     held = ["assign:roles", "assign:permissions", "update:posts"]
-    await make_role(services, "manager", *held)
     await make_role(services, "editor", "update:posts")
+    await make_role(services, "manager", *held, includes=["editor"])
+    await make_role(services, "billing")
     await make_role(services, "publisher", "update:posts", "publish:posts")
     manager, user = await acting(services, "manager"), (await register(services)).user
     users = services.users
@@ -399,7 +402,9 @@ async def test_a_manager_hands_on_what_they_hold_and_no_more(services: Services)
     work: Awaitable[object]
     for work in (
         users.set_role(manager, user.id, "publisher", HERE),
+        users.set_role(manager, user.id, "billing", HERE),
         users.set_role(manager, user.id, "user", HERE, additional=["publisher"]),
+        users.set_role(manager, user.id, "user", HERE, additional=["billing"]),
         users.set_permissions(manager, user.id, ["publish:posts"], HERE),
         users.set_permissions(manager, user.id, ["update:*"], HERE),
     ):

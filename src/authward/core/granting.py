@@ -10,10 +10,18 @@ from authward.core.grants import EVERYTHING, BadPermission, beyond, check_grant
 from authward.core.permissions import Role, effective, held_roles
 from authward.core.principal import Principal
 from authward.core.users import User
-from authward.errors import Detail, RoleInUse, TokenExpired, TokenRevoked, ValidationError
+from authward.errors import (
+    Detail,
+    Forbidden,
+    RoleInUse,
+    TokenExpired,
+    TokenRevoked,
+    ValidationError,
+)
 
 ADMIN = "admin"
-PERMANENT = frozenset({ADMIN, "user"})
+DEFAULT = "user"
+PERMANENT = frozenset({ADMIN, DEFAULT})
 """Roles that nobody can delete: the last admin is counted by one, new accounts are given the
 other.
 """
@@ -55,6 +63,20 @@ def rights_to_act(actor: Principal | None, present: Present) -> frozenset[str]:
     if lost:
         raise TokenExpired(f"the account that acts has lost {lost[0]}")
     return held
+
+
+def check_may_move(present: Present, before: Iterable[str], after: Iterable[str]) -> None:
+    """Refuse who gives or takes a role that they do not hold, or one that it includes: a guard may
+    ask for it by name, whatever it grants. `user`, which everybody begins with, is for anyone to
+    give; and whoever holds every permission gives every role. Raises Forbidden.
+    """
+    actor, known = present.actor, present.roles
+    if actor is None or EVERYTHING in rights_of(actor, known):
+        return
+    moved_roles = held_roles(before, known) ^ held_roles(after, known)
+    strange = sorted(moved_roles - held_roles(actor.roles, known) - {DEFAULT})
+    if strange:
+        raise Forbidden(f"gives or takes the role {strange[0]}, which the actor does not hold")
 
 
 def check_role_name(name: str) -> str:

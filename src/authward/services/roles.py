@@ -9,6 +9,7 @@ from authward.core.audit import Client, Event
 from authward.core.granting import (
     Present,
     check_deletable,
+    check_may_move,
     check_role_name,
     moved,
     rights_to_act,
@@ -123,6 +124,8 @@ class Roles:
             check_may_edit(held, effective([name], (), present.roles))
             if after is not None:
                 check_may_edit(held, effective([name], (), {**present.roles, name: after}))
+            before = present.roles.get(name) or Role()
+            check_may_move(present, before.includes, (after or Role()).includes)
             return after
 
         def event(before: Role | None, after: Role | None) -> Event:

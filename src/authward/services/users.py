@@ -13,6 +13,7 @@ from authward.core.granting import (
     Present,
     additional_of,
     check_known,
+    check_may_move,
     direct_of,
     moved,
     rights_of,
@@ -226,7 +227,9 @@ class Users:
             check_may_edit(held, rights_of(user, present.roles))
             change = decide(user)
             rights = {name: change.values[name] for name in RIGHTS if name in change.values}
-            check_may_edit(held, rights_of(replace(user, **rights), present.roles))
+            edited = replace(user, **rights)
+            check_may_edit(held, rights_of(edited, present.roles))
+            check_may_move(present, user.roles, edited.roles)
             return change
 
         if not USER_ID.fullmatch(user_id):
