@@ -4,6 +4,7 @@ OWASP ASVS 7.4; simplejwt CVE-2024-22513 (tokens of disabled users).
 """
 
 import asyncio
+import sys
 import time
 from collections.abc import Awaitable, Callable
 
@@ -11,7 +12,15 @@ import httpx2
 import pytest
 
 from tests.fleets import Fleet, eventually
-from tests.serving import PASSWORD, Account, error_of, refresh_headers, register, sign_in
+from tests.serving import (
+    PASSWORD,
+    Account,
+    environment,
+    error_of,
+    refresh_headers,
+    register,
+    sign_in,
+)
 
 Client = httpx2.AsyncClient
 Do = Callable[[Client, Account, Account], Awaitable[httpx2.Response]]
@@ -45,6 +54,11 @@ async def change_role(client: Client, user: Account, admin: Account) -> httpx2.R
     return await client.put(path, headers=admin.bearer, json={"role": "moderator"})
 
 
+async def grant(client: Client, user: Account, admin: Account) -> httpx2.Response:
+    path = f"/api/users/{user.id}/permissions"
+    return await client.put(path, headers=admin.bearer, json={"permissions": ["read:reports"]})
+
+
 async def change_password(client: Client, user: Account, admin: Account) -> httpx2.Response:
     # From another session of the same user, which alone lives on.
     body = {"email": user.email, "password": PASSWORD}
@@ -64,6 +78,7 @@ async def change_password(client: Client, user: Account, admin: Account) -> http
         (delete, "token_revoked"),
         (change_password, "token_revoked"),
         (change_role, "token_expired"),
+        (grant, "token_expired"),
     ],
 )
 async def test_within_a_second(fleet: Fleet, how: Do, expected: str) -> None:
@@ -90,6 +105,33 @@ async def test_within_a_second(fleet: Fleet, how: Do, expected: str) -> None:
             took.append(time.monotonic() - began)
     print(f"{how.__name__}: {[f'{one:.3f}' for one in took]} s")
     assert max(took) <= 1, took
+
+
+async def test_a_password_that_an_operator_resets(fleet: Fleet) -> None:
+    """From a shell beside the workers: none of them has written it."""
+    with fleet.server.client() as client:
+        user = register(client)
+    async with fleet.each() as workers:
+        for worker in workers.values():
+            assert (await worker.get("/api/profile", headers=user.bearer)).status_code == 200
+        reset = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "authward", "users", "reset-password"),
+            *("--email", user.email, "--password-stdin"),
+            env=environment(fleet.database_url),
+            stdin=asyncio.subprocess.PIPE,
+        )
+        await reset.communicate(b"another horse battery\n")
+        assert reset.returncode == 0
+        began = time.monotonic()
+        async with asyncio.timeout(30):
+            await asyncio.gather(
+                *(eventually(worker, user, "token_revoked") for worker in workers.values())
+            )
+        assert time.monotonic() - began <= 1
+        refused = await workers[min(workers)].post(
+            "/api/auth/refresh-token", headers=refresh_headers(user)
+        )
+        assert error_of(refused) == (401, "invalid_refresh_token")
 
 
 def test_a_new_token_has_the_new_rights(fleet: Fleet) -> None:
