@@ -35,7 +35,7 @@ INTERVAL_S = 0.25  # as AUTHWARD_FEED_INTERVAL is by default
 
 def refused(feed: Feed, session: str) -> bool:
     try:
-        feed.revocations.check("ada", session, 1)
+        feed.revocations.check("ada", session, 1, 0, ("user",))
     except TokenRevoked:
         return True
     return False

@@ -16,7 +16,7 @@ SECRET = "Zk3v9Qw1xT7rB5nY2mC8pL4sD6fG0hJ1aE3uO9iK7tR="
 
 def knows(auth: Authward, session: str) -> bool:
     try:
-        auth.services.feed.revocations.check("ada", session, 1)
+        auth.services.feed.revocations.check("ada", session, 1, 0, ("user",))
     except TokenRevoked:
         return True
     return False

@@ -83,7 +83,7 @@ def revoked(session: str, at: int = 0) -> Change:
 
 def refusal_of(feed: Feed, user: str, session: str, ver: int) -> str:
     try:
-        feed.revocations.check(user, session, ver)
+        feed.revocations.check(user, session, ver, 0, ("user",))
     except (TokenExpired, TokenRevoked) as refusal:
         return refusal.code
     return ""

@@ -92,7 +92,7 @@ async def until(true: Callable[[], object], seconds: float = 10) -> float:
 
 def knows(follower: Follower, session: str) -> bool:
     try:
-        follower.feed.revocations.check("ada", session, 1)
+        follower.feed.revocations.check("ada", session, 1, 0, ("user",))
     except TokenRevoked:
         return True
     return False

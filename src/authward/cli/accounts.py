@@ -44,7 +44,7 @@ class Target:
         """Do `work` with the account; it is returned as it was. No account ends the command."""
 
         async def found(services: Services) -> tuple[User, T]:
-            user = await _find(services, self.email, self.user_id)
+            user = await find_account(services, self.email, self.user_id)
             return user, await work(services, user)
 
         return on_database(self.database_url, found, as_json=self.as_json)
@@ -82,7 +82,14 @@ def target(command: Callable[..., None]) -> Callable[..., None]:
     return wrapped
 
 
-async def _find(services: Services, email: str | None, user_id: str | None) -> User:
+def email_or_id(text: str) -> tuple[str | None, str | None]:
+    """What names an account in one word: as an address, or as an id."""
+    # No id of ours has an @, and every address has one.
+    return (text, None) if "@" in text else (None, text)
+
+
+async def find_account(services: Services, email: str | None, user_id: str | None) -> User:
+    """The account with the address or, without one, the id. Raises NotFound, ValidationError."""
     from authward.errors import NotFound
     from authward.services.accounts import require_email
 

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from authward.cli.accounts import _find, on_database, operator, someone_there
+from authward.cli.accounts import email_or_id, find_account, on_database, operator, someone_there
 from authward.cli.common import database_option, json_option, say_json
-from authward.core.users import USER_ID
 
 if TYPE_CHECKING:
     from authward.ports import Matched, SessionMatch
@@ -90,8 +89,7 @@ async def _match(
 
     user_id = None
     if user is not None:
-        by_id = USER_ID.fullmatch(user) is not None
-        user_id = (await _find(services, None if by_id else user, user if by_id else None)).id
+        user_id = (await find_account(services, *email_or_id(user))).id
     before = None
     if moment is not None:
         given, is_age = moment

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from authward.cli.accounts import Target
+from authward.cli.accounts import Target, email_or_id
 from authward.cli.common import NOT_SO, WRONG_USAGE, database_option, fail, json_option
 from authward.core.text import printable
 
@@ -35,9 +35,7 @@ def why(user: str, permission: str, database_url: str | None, as_json: bool) -> 
         needed = check_grant(permission)
     except BadPermission as error:
         fail(f"permission: {error}", WRONG_USAGE, error="validation_error", as_json=as_json)
-    # No id of ours has an @, and every address has one.
-    email, user_id = (user, None) if "@" in user else (None, user)
-    which = Target(email, user_id, database_url, as_json)
+    which = Target(*email_or_id(user), database_url, as_json)
 
     async def work(services: Services, user: User) -> Why:
         return explain(needed, user.roles, user.permissions, services.feed.roles)

@@ -52,18 +52,12 @@ class Revocations:
         self._cuts[role] = (max(before, known[0]), max(at, known[1]))
 
     def check(
-        self,
-        user_id: str,
-        session_id: str,
-        ver: int,
-        auth_time: int = 0,
-        roles: Collection[str] | None = None,
+        self, user_id: str, session_id: str, ver: int, auth_time: int, roles: Collection[str]
     ) -> None:
         """Refuse a dead token (TokenRevoked) or an outdated one (TokenExpired).
 
         Versions decide on accounts. Cuts go by `auth_time`, in seconds, which a token has from the
-        session's row, so that no two clocks are compared, and by `roles`, all that it holds. Who
-        does not say them is taken for whom a cut means.
+        session's row, so that no two clocks are compared, and by `roles`, all that it holds.
         """
         if session_id in self._sessions:
             raise TokenRevoked("session revoked")
@@ -78,15 +72,8 @@ class Revocations:
         # Last: a token from before a change of roles shows roles that are not the account's any
         # more. It is outdated, and whether its session lives the refresh will tell.
         for role, (before, _) in self._cuts.items():
-            if auth_time * 1000 < before and (not role or roles is None or role in roles):
+            if auth_time * 1000 < before and (not role or role in roles):
                 raise TokenRevoked("sessions opened before then revoked")
-
-    def allows(self, user_id: str, session_id: str, ver: int) -> bool:
-        """Whether `check` would let pass for certain, with nothing raised."""
-        if self._cuts or session_id in self._sessions or user_id in self._revoked:
-            return False  # `check` knows whom a floor or a cut exempts
-        superseded = self._superseded.get(user_id)
-        return superseded is None or ver >= superseded[0]
 
     def prune(self, before: int) -> None:
         """Forget what happened before `before`."""

@@ -7,7 +7,6 @@ from dataclasses import replace
 from authward.core.audit import Client, Event
 from authward.core.permissions import held_roles
 from authward.core.users import UserChange
-from authward.errors import Detail, ValidationError
 from authward.ports import Matched, SessionMatch
 from authward.services import Services
 
@@ -18,10 +17,8 @@ def matching(services: Services, match: SessionMatch) -> SessionMatch:
     """
     if not match.role:
         return match
+    services.users.require_role(match.role)
     known = services.feed.roles
-    if match.role not in known:
-        names = ", ".join(sorted(known))
-        raise ValidationError(details=[Detail("role", "unknown_role", f"Use one of: {names}")])
     holding = (name for name in known if match.role in held_roles([name], known))
     return replace(match, holding=frozenset(holding))
 
