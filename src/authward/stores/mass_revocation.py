@@ -3,33 +3,36 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from ipaddress import ip_address
+from collections.abc import AsyncIterator, Callable
+from functools import partial
+from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Any
 
-from sqlalchemy import Select, Text, cast, distinct, func, or_, select, update
+from sqlalchemy import Row, Text, cast, distinct, func, or_, select, update
 from sqlalchemy.sql.expression import ColumnElement
 
 from authward.core.audit import Event
 from authward.ports import Change, Matched, SessionMatch
-from authward.stores.database import Database
-from authward.stores.expressions import NOW
+from authward.stores.database import PATIENCE_S, PAUSE_S, Database
+from authward.stores.expressions import FEED_HEAD, NOW, TRANSACTION_ID
 from authward.stores.schema import sessions, users
 from authward.stores.transactions import Transaction
 
 BATCH = 2000
-PAUSE_S = 0.02
 SECOND = 1000
 
 
 async def count(database: Database, match: SessionMatch) -> Matched:
     """`SessionStore.count_matching`."""
-    matching = await _conditions(database, match)
+    live = _conditions(match, match.before)
+    if match.network is not None:
+        owners = [row.user_id async for part in _parts(database, match, live) for row in part]
+        return Matched(len(owners), len(set(owners)))
     joined = sessions.join(users, users.c.id == sessions.c.user_id)
     counted = select(
         func.count().label("live"), func.count(distinct(sessions.c.user_id)).label("accounts")
     )
-    [row] = await database.read(counted.select_from(joined).where(*matching))
+    [row] = await database.read(counted.select_from(joined).where(*live))
     return Matched(row.live, row.accounts)
 
 
@@ -39,23 +42,11 @@ async def revoke(
     """`SessionStore.revoke_matching`."""
     cut = await _begin(database, match, began)
     await _wait_until(database, cut)
-    found = _next(await _conditions(database, match, cut))
-    touched: set[str] = set()
-    total, last = 0, ""
-    while rows := await database.read(found.where(sessions.c.id > last)):
-        last = rows[-1].id
-        ids, owners = [row.id for row in rows], sorted({row.user_id for row in rows})
-
-        async def work(
-            tx: Transaction, ids: list[str] = ids, owners: list[str] = owners
-        ) -> list[str]:
-            return await _end(tx, ids, owners, supersede=not match.cut)
-
-        of = await database.write(work)
-        total += len(of)
-        touched.update(of)
-        await asyncio.sleep(PAUSE_S)
-    done = Matched(total, len(touched))
+    owners = await _end_all(database, match, cut)
+    # Whoever was signing in when the cut fell has been told so by now, and can be seen.
+    await _let_others_end(database)
+    owners += await _end_all(database, match, cut)
+    done = Matched(len(owners), len(set(owners)))
     await database.write(lambda tx: tx.record(ended(done)))
     return done
 
@@ -82,7 +73,27 @@ async def _wait_until(database: Database, cut: int) -> None:
         await asyncio.sleep(left / SECOND)
 
 
-async def _end(tx: Transaction, ids: list[str], owners: list[str], *, supersede: bool) -> list[str]:
+async def _let_others_end(database: Database) -> None:
+    """Wait until the transactions that run now are over, for at most `PATIENCE_S`."""
+    # On SQLite to write is to have waited for who wrote before; its numbers are all 0.
+    [number] = await database.write(lambda tx: tx.rows(select(TRANSACTION_ID)))
+    turns = int(PATIENCE_S / PAUSE_S)
+    while turns and (await database.read(select(FEED_HEAD)))[0][0] < number[0]:
+        turns -= 1
+        await asyncio.sleep(PAUSE_S)
+
+
+async def _end_all(database: Database, match: SessionMatch, cut: int) -> list[str]:
+    """End all that match, some at a time; whose they were, one entry a session."""
+    owners: list[str] = []
+    async for part in _parts(database, match, _conditions(match, cut)):
+        ids, of = [row.id for row in part], sorted({row.user_id for row in part})
+        owners += await database.write(partial(_end, ids=ids, owners=of, supersede=not match.cut))
+        await asyncio.sleep(PAUSE_S)
+    return owners
+
+
+async def _end(tx: Transaction, *, ids: list[str], owners: list[str], supersede: bool) -> list[str]:
     """End those that still live; whose they were, one entry a session."""
     if supersede:
         # Accounts before sessions and in order, as everyone locks them.
@@ -107,20 +118,27 @@ async def _end(tx: Transaction, ids: list[str], owners: list[str], *, supersede:
     return ended
 
 
-def _next(matching: list[ColumnElement[bool]]) -> Select[Any]:
-    return (
-        select(sessions.c.id, sessions.c.user_id)
+async def _parts(
+    database: Database, match: SessionMatch, live: list[ColumnElement[bool]]
+) -> AsyncIterator[list[Row[Any]]]:
+    """The sessions that match, some at a time: `id`, `user_id` and `ip`."""
+    found = (
+        select(sessions.c.id, sessions.c.user_id, sessions.c.ip)
         .join(users, users.c.id == sessions.c.user_id)
-        .where(*matching)
+        .where(*live)
         .order_by(sessions.c.id)
         .limit(BATCH)
     )
+    last = ""
+    while rows := await database.read(found.where(sessions.c.id > last)):
+        last = rows[-1].id
+        # Not in SQL: the two databases do not know networks alike.
+        if part := [row for row in rows if match.network is None or _within(row.ip, match.network)]:
+            yield part
 
 
-async def _conditions(
-    database: Database, match: SessionMatch, cut: int | None = None
-) -> list[ColumnElement[bool]]:
-    before = match.before if cut is None else cut
+def _conditions(match: SessionMatch, before: int | None) -> list[ColumnElement[bool]]:
+    """What SQL can tell of a match: of live sessions opened before then."""
     found: list[ColumnElement[bool]] = [
         sessions.c.revoked_at.is_(None),
         sessions.c.expires_at > NOW,
@@ -136,21 +154,11 @@ async def _conditions(
         given = cast(users.c.additional_roles, Text)
         beside = [given.contains(f'"{name}"', autoescape=True) for name in sorted(match.holding)]
         found.append(or_(users.c.role.in_(match.holding), *beside))
-    if match.network is not None:
-        found.append(sessions.c.ip.in_(await _addresses(database, match)))
     return found
 
 
-async def _addresses(database: Database, match: SessionMatch) -> list[str]:
-    """Those of live sessions in the network: the databases cannot tell alike."""
-    rows = await database.read(
-        select(sessions.c.ip).distinct().where(sessions.c.revoked_at.is_(None))
-    )
-    return [row[0] for row in rows if _within(row[0], match)]
-
-
-def _within(text: str, match: SessionMatch) -> bool:
+def _within(text: str, network: IPv4Network | IPv6Network) -> bool:
     try:
-        return match.network is not None and ip_address(text) in match.network
+        return ip_address(text) in network
     except ValueError:
         return False  # no address is known of it
