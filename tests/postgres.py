@@ -285,6 +285,26 @@ def drop_database(url: str) -> None:
     admin().drop(url)
 
 
+# --- the run ------------------------------------------------------------------------------
+
+
+def begin() -> None:
+    """Name the run: its first process does, and its workers and runs inside tests inherit it."""
+    if RUN not in os.environ:
+        os.environ[RUN] = f"{os.getpid()}-{secrets.token_hex(4)}"
+
+
+def end() -> None:
+    """Let go of what this process took, and end the server with the run's first process."""
+    global _admin
+    if _admin is not None:
+        _admin.close(tidy="AUTHWARD_TEST_POSTGRES_URL" in os.environ)
+        _admin = None
+    if os.environ.get(RUN, "").startswith(f"{os.getpid()}-"):
+        stop()
+        del os.environ[RUN]
+
+
 # --- fixtures and hooks -------------------------------------------------------------------
 
 
@@ -311,16 +331,8 @@ def database_url(request: pytest.FixtureRequest) -> str:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # The first process of the run names it; its workers, and test runs inside tests, inherit.
-    if RUN not in os.environ:
-        os.environ[RUN] = f"{os.getpid()}-{secrets.token_hex(4)}"
+    begin()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    global _admin
-    if _admin is not None:
-        _admin.close(tidy="AUTHWARD_TEST_POSTGRES_URL" in os.environ)
-        _admin = None
-    if os.environ.get(RUN, "").startswith(f"{os.getpid()}-"):
-        stop()
-        del os.environ[RUN]
+    end()

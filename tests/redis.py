@@ -131,15 +131,24 @@ class Server:
             guard.wait(20)
 
 
-@pytest.fixture(scope="session")
-def shared_redis() -> Iterator[str]:
+@contextlib.contextmanager
+def running() -> Iterator[str]:
+    """The URL of a server, ours until the block is left, unless one was given."""
     if given := os.environ.get("AUTHWARD_TEST_REDIS_URL"):
         yield given
         return
     server = Server()
     server.start()
-    yield server.url
-    server.stop()
+    try:
+        yield server.url
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def shared_redis() -> Iterator[str]:
+    with running() as url:
+        yield url
 
 
 @pytest.fixture

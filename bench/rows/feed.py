@@ -1,12 +1,17 @@
-"""How long a session that one process ended is still let in by another."""
+"""How long what one process ended is still let in by another, of four under load."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bench import environments, inside
 from bench.goals import Figure, at_most
 from bench.load import Rates
+from bench.machine import Missing
+
+try:
+    from bench import revoking
+except ImportError as error:
+    raise Missing(f"{error.name} is missing; it comes with: make setup") from error
 
 VARIANTS = ()
 # What is pushed arrives sooner than what is polled for.
@@ -18,9 +23,13 @@ GOALS = {
 
 
 def figures(rates: Rates) -> Iterator[Figure]:
-    found = inside.run("revocations", also=environments.packages("redis"))
-    for name, goal in GOALS.items():
-        if name in found:
-            for part in ("p50", "p99"):
-                what = f"revoked session refused on every process, {name}, {part}"
-                yield Figure(what, found[name][part], goal, "ms")
+    for name, found in revoking.all_found():
+        for what, took in (
+            ("revoked session", found.sessions),
+            ("demoted admin or changed role", found.rights),
+        ):
+            for part in (50, 99):
+                told = f"{what} refused by four workers, {name}, p{part}"
+                yield Figure(told, sorted(took)[len(took) * part // 100], GOALS[name], "ms")
+        yield Figure(f"protected requests meanwhile, {name}", found.rate, None, "/s")
+        yield Figure(f"of which p99 took, {name}", found.waited, None, "ms")

@@ -5,16 +5,12 @@ OWASP ASVS 7.4, 8.3; authorization that is asked of a database goes away with it
 """
 
 import asyncio
-import os
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, closing
-from dataclasses import dataclass, field
-from urllib.parse import urlsplit
 
 import asyncpg
-import httpx2
 import pytest
 from sqlalchemy import delete, insert
 
@@ -26,78 +22,13 @@ from authward.stores.sql import SqlStore
 from authward.stores.transactions import Transaction
 from authward.testing import TurnableClock
 from tests.fleets import OPERATOR, Fleet
-from tests.serving import Account, error_of, refresh_headers, register
+from tests.loading import RATE, everywhere, loaded
+from tests.serving import Account, refresh_headers, register
 
-RATE = int(os.environ.get("AUTHWARD_TEST_RATE", "2000"))
-"""Requests a second, over all workers."""
-CONNECTIONS = 16
-SLOW_S = 1.0
-"""What a request may take that only waits for its turn on a busy machine. The database is held for
-longer.
-"""
+HELD_S = 2.0
+"""Nobody gets at the database for longer. A request that waited for it would take as long."""
 
-Client = httpx2.AsyncClient
 pytestmark = [pytest.mark.load]
-
-
-@dataclass
-class Load:
-    """Requests at a steady rate, each timed."""
-
-    took: list[float] = field(default_factory=list)
-    statuses: set[bytes] = field(default_factory=set)
-    began: float = field(default_factory=time.monotonic)
-
-    def percentile(self, part: float) -> float:
-        return sorted(self.took)[int(len(self.took) * part)]
-
-    def rate(self) -> float:
-        return len(self.took) / (time.monotonic() - self.began)
-
-
-async def _ask(load: Load, port: int, request: bytes, every: float) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    try:
-        due = time.monotonic()
-        while True:
-            began = time.monotonic()
-            writer.write(request)
-            head = await reader.readuntil(b"\r\n\r\n")
-            [length] = [
-                int(line.partition(b":")[2])
-                for line in head.lower().split(b"\r\n")
-                if line.startswith(b"content-length:")
-            ]
-            await reader.readexactly(length)
-            load.statuses.add(head[9:12])
-            load.took.append(time.monotonic() - began)
-            # What cannot be reached is not made up for: a backlog would only measure itself.
-            due = max(due + every, time.monotonic() - every)
-            await asyncio.sleep(due - time.monotonic())
-    finally:
-        writer.close()
-
-
-@asynccontextmanager
-async def loaded(fleet: Fleet, account: Account) -> AsyncIterator[Load]:
-    """A protected route that reads memory only is asked RATE times a second."""
-    request = (
-        "GET /metrics HTTP/1.1\r\nhost: localhost\r\n"
-        f"authorization: {account.bearer['authorization']}\r\n\r\n"
-    ).encode()
-    load, port = Load(), urlsplit(fleet.server.url).port or 0
-    every = CONNECTIONS / RATE
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(_ask(load, port, request, every)) for _ in range(CONNECTIONS)]
-        await asyncio.sleep(0.5)
-        yield load
-        for task in tasks:
-            task.cancel()
-
-
-async def seen(client: Client, path: str, account: Account, expected: tuple[int, str]) -> None:
-    while error_of(await client.get(path, headers=account.bearer)) != expected:  # noqa: ASYNC110
-        await asyncio.sleep(0.02)
 
 
 async def _change(fleet: Fleet, work: Callable[[SqlStore], Awaitable[object]]) -> None:
@@ -135,32 +66,26 @@ async def test_within_a_second_under_load(fleet: Fleet) -> None:
     async with fleet.each() as workers, loaded(fleet, busy) as load:
         clients = list(workers.values())
 
-        async def everywhere(
-            what: str, path: str, account: Account, expected: tuple[int, str], began: float
-        ) -> None:
-            async with asyncio.timeout(30):
-                await asyncio.gather(*(seen(one, path, account, expected) for one in clients))
+        async def timed(what: str, path: str, account: Account, expected: tuple[int, str]) -> None:
+            """From when it is committed."""
+            began = time.monotonic()
+            await everywhere(clients, path, account, expected)
             took[what] = time.monotonic() - began
 
-        for one in clients:
-            for account in (gone, admin):
-                answer = await one.get("/api/profile", headers=account.bearer)
-                assert answer.status_code == 200
-        began = time.monotonic()
+        for account in (gone, admin):
+            await everywhere(clients, "/api/profile", account, (200, ""))
         await clients[0].post("/api/auth/logout", headers=refresh_headers(gone))
-        await everywhere("revoked", "/api/profile", gone, (401, "token_revoked"), began)
-        began = time.monotonic()
+        await timed("revoked", "/api/profile", gone, (401, "token_revoked"))
         await demote(fleet, admin)
-        await everywhere("demoted", "/api/users", admin, (401, "token_expired"), began)
-        began = time.monotonic()
+        await timed("demoted", "/api/users", admin, (401, "token_expired"))
         await grant(fleet, "user", "list:users")
-        await everywhere("granted", "/api/users", reader, (200, ""), began)
-        began = time.monotonic()
+        await timed("granted", "/api/users", reader, (200, ""))
         await grant(fleet, "user", "list:users", taken=True)
-        await everywhere("taken", "/api/users", reader, (403, "forbidden"), began)
+        await timed("taken", "/api/users", reader, (403, "forbidden"))
         rate = load.rate()
     print(f"{fleet.database_url[:6]} at {rate:,.0f}/s of {RATE:,}: {took}")
     print(f"protected GET: p50 {load.percentile(0.5):.4f} p99 {load.percentile(0.99):.4f} s")
+    # How many requests that were is the machine's affair, and so is how long each took.
     assert load.statuses == {b"200"}
     assert max(took.values()) <= 1, took
 
@@ -186,14 +111,14 @@ async def held(url: str) -> AsyncIterator[None]:
 async def test_no_request_waits_for_the_database(fleet: Fleet) -> None:
     busy = await asyncio.to_thread(fleet.admin)
     async with loaded(fleet, busy) as load, held(fleet.database_url):
-        await asyncio.sleep(1)
-        before = len(load.took)
-        await asyncio.sleep(2)
-        during = sorted(load.took[before:])
-    print(
-        f"{fleet.database_url[:6]} held: {len(during) / 2:,.0f}/s, "
-        f"p99 {during[int(len(during) * 0.99)]:.4f} s, slowest {during[-1]:.4f} s"
-    )
+        first = len(load.took)
+        await asyncio.sleep(HELD_S)
+        before = list(load.answered)
+        async with asyncio.timeout(10):
+            # Of two answers on a connection, one was asked for meanwhile.
+            while any(now < then + 2 for now, then in zip(load.answered, before, strict=True)):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        during = load.took[first:]
+    print(f"{fleet.database_url[:6]} held: {len(during):,} answers, slowest {max(during):.4f} s")
     assert load.statuses == {b"200"}
-    assert len(during) > 100
-    assert during[-1] < SLOW_S
+    assert max(during) < HELD_S
