@@ -46,6 +46,9 @@ class _Lines(dict[Header, bytes]):
     def __missing__(self, header: Header) -> bytes:
         """Raises _NotOurs for what is no legal field, or frames the answer in another way."""
         name, value = header
+        # Nothing else is remembered: a memoryview, which equals its bytes, keeps all of its buffer.
+        if type(header) is not tuple or type(name) is not bytes or type(value) is not bytes:
+            raise _NotOurs
         name = name.lower()
         if name == b"content-length":
             if self.length >= 0 or not value.isdigit():
@@ -66,35 +69,42 @@ class _Lines(dict[Header, bytes]):
         return line
 
 
+class _Closed(list[Header]):
+    """The headers of a request whose head is over."""
+
+    def append(self, _: Header) -> None:
+        """A trailer is no header, and there may be no end of them."""
+
+
 _lines_of: WeakKeyDictionary[ServerState, _Lines] = WeakKeyDictionary()
 
 
 class _Cycle(RequestResponseCycle):
     """One request and its answer. A head waits for the first of its body, as ASGI asks of servers,
-    and most answers are one write.
+    and most answers are one write. An app that fails in between is answered with 500, as nothing
+    was sent.
     """
 
     _head: list[bytes] | None = None
 
     def send(self, message: Any) -> Coroutine[Any, Any, None]:
         """Not `async` itself, which would cost a frame a message."""
-        if self.disconnected or self.flow.write_paused:
-            return super().send(message)
         head = self._head
         if head is not None:
-            self._head = None
             return self._complete(head, message)
         if (
             self.response_started
+            or self.disconnected
+            or self.flow.write_paused
             or self.access_log
             or not self.keep_alive
-            or message["type"] != "http.response.start"
-            or type(message.get("headers")) is not list
         ):
             return super().send(message)
-        lines: _Lines = self.on_response.__self__._lines  # type: ignore[attr-defined]
-        lines.length = -1
         try:
+            if message["type"] != "http.response.start" or type(message["headers"]) is not list:
+                return super().send(message)
+            lines: _Lines = self.on_response.__self__._lines  # type: ignore[attr-defined]
+            lines.length = -1
             head = [
                 STATUS_LINE[message["status"]],
                 *map(lines.__getitem__, self.default_headers),
@@ -105,21 +115,26 @@ class _Cycle(RequestResponseCycle):
             return super().send(message)
         if lines.length < 0:
             return super().send(message)
-        self.response_started = True
         self.waiting_for_100_continue = False
         self.expected_content_length = lines.length
-        self.chunked_encoding = False
         self._head = head
         return _sent()
 
     def _complete(self, head: list[bytes], message: Any) -> Coroutine[Any, Any, None]:
         """Send the head, and what comes first of the body."""
+        self._head = None
+        self.response_started = True
+        self.chunked_encoding = False
+        if self.disconnected:
+            return super().send(message)
         body = message.get("body", b"")
         if (
-            message["type"] != "http.response.body"
+            message.get("type") != "http.response.body"
             or message.get("more_body", False)
+            or type(body) is not bytes
             or len(body) != self.expected_content_length
             or len(body) > _LONGEST_JOINED
+            or self.flow.write_paused
             or self.scope["method"] == "HEAD"
         ):
             self.transport.write(b"".join(head))
@@ -133,6 +148,11 @@ class _Cycle(RequestResponseCycle):
         self.on_response()
         return _sent()
 
+    async def send_500_response(self) -> None:
+        # Of an answer that its app gave up.
+        self._head = None
+        await super().send_500_response()
+
 
 async def _sent() -> None:
     """What there is to wait for once the transport has it."""
@@ -143,9 +163,10 @@ class Http(HttpToolsProtocol):
     head of a request, answered with 400, and on what travels beside a body, like trailers and the
     framing of tiny chunks.
 
-    It sends what uvicorn sends, byte for byte. But a header field that was sent before is not
-    searched for forbidden characters again: of an answer with the usual security headers that is
-    most of the work.
+    It sends what uvicorn sends, byte for byte; except that an app which fails after the head of its
+    answer, and before the first of a body of known length, is answered with 500: uvicorn has sent
+    the head by then. A header field that was sent before is not searched for forbidden characters
+    again: of an answer with the usual security headers that is most of the work.
     """
 
     def __init__(self, config: Any, server_state: ServerState, *rest: Any, **also: Any) -> None:
@@ -180,5 +201,5 @@ class Http(HttpToolsProtocol):
         super().on_body(body)
 
     def on_chunk_header(self) -> None:
-        # A trailer would join the headers, one by one for as long as the client likes.
-        self.headers = []
+        if type(self.headers) is list:
+            self.headers = _Closed(self.headers)
