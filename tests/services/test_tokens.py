@@ -1,11 +1,19 @@
 """Tokens of a running process: what the cache remembers, and what it never lets pass."""
 
+import asyncio
 import dataclasses
+from typing import Any
 
 import pytest
 
 from authward.core.permissions import Role
-from authward.errors import InvalidRefreshToken, InvalidToken, TokenExpired, TokenRevoked
+from authward.errors import (
+    InvalidRefreshToken,
+    InvalidToken,
+    TokenExpired,
+    TokenRevoked,
+    Unavailable,
+)
 from authward.ports import Change
 from authward.services import Services
 from authward.services import tokens as tokens_module
@@ -130,3 +138,76 @@ async def test_a_change_taken_twice_changes_nothing(services: Services) -> None:
     with pytest.raises(TokenRevoked):
         principal_of(services, signed_in)
     assert len(services.feed.revocations) == 1
+
+
+class TestRecall:
+    """`recall` knows a caller only as long as `verify` would say the same."""
+
+    @pytest.fixture
+    async def known(self, services: Services) -> tuple[Services, Any, bytes]:
+        signed_in = await register(services)
+        principal_of(services, signed_in)
+        return services, signed_in, f"Bearer {signed_in.access_token}".encode()
+
+    async def test_who_verified(self, services: Services) -> None:
+        signed_in = await register(services)
+        bearer = f"Bearer {signed_in.access_token}".encode()
+        assert services.tokens.recall(bearer) is None
+        principal = principal_of(services, signed_in)
+        assert services.tokens.recall(bearer) is principal
+        assert services.tokens.recall(bearer.lower()) is None
+        assert services.tokens.recall(None) is None
+
+    async def test_a_revoked_session(self, known: Any) -> None:
+        services, signed_in, bearer = known
+        await services.sessions.end(signed_in.session.id, signed_in.user.id, HERE)
+        assert services.tokens.recall(bearer) is None
+
+    async def test_a_change_of_role(self, known: Any) -> None:
+        services, signed_in, bearer = known
+        await services.users.set_role(None, signed_in.user.id, "moderator", HERE)
+        assert services.tokens.recall(bearer) is None
+
+    async def test_other_rights_of_a_role(self, known: Any) -> None:
+        services, signed_in, bearer = known
+        services.feed._set_roles({"user": Role(frozenset({"read:reports"}))})
+        assert services.tokens.recall(bearer) is None
+        assert principal_of(services, signed_in).permissions == {"read:reports"}
+        assert services.tokens.recall(bearer).permissions == {"read:reports"}
+
+    async def test_somebody_elses_change(self, known: Any) -> None:
+        """All are looked at again, and those it was not about are known again."""
+        services, signed_in, bearer = known
+        services.feed.apply([Change("session.revoked", "another", 0, None, 0)])
+        assert services.tokens.recall(bearer) is None
+        principal = principal_of(services, signed_in)
+        assert services.tokens.recall(bearer) is principal
+
+    async def test_an_expired_token(self, known: Any, clock: TurnableClock) -> None:
+        services, signed_in, bearer = known
+        clock.turn(services.tokens.whose(signed_in.access_token).exp - clock.now() + 0.01)
+        assert services.tokens.recall(bearer) is None
+
+    async def test_a_stale_feed(self, known: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        services, signed_in, bearer = known
+        monkeypatch.setattr(services.feed, "fresh_until", float("-inf"))
+        assert services.tokens.recall(bearer) is None
+        with pytest.raises(Unavailable):
+            principal_of(services, signed_in)
+        assert services.tokens.verify(signed_in.access_token, stale=True)
+        assert services.tokens.recall(bearer) is None
+
+    async def test_in_a_worker_thread(self, known: Any) -> None:
+        services, signed_in, bearer = known
+        assert await asyncio.to_thread(services.tokens.recall, bearer) is not None
+        await services.sessions.end(signed_in.session.id, signed_in.user.id, HERE)
+        assert await asyncio.to_thread(services.tokens.recall, bearer) is None
+
+    async def test_no_more_than_fit(self, known: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        services, _, bearer = known
+        monkeypatch.setattr(tokens_module, "CACHED_TOKENS", 1)
+        another = await register(services, "bob@example.com")
+        services.feed.apply([])
+        principal_of(services, another)
+        assert len(services.tokens._fresh) == 1
+        assert services.tokens.recall(bearer) is None
