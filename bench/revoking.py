@@ -10,10 +10,9 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import cycle
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,15 +25,13 @@ from bench.machine import Missing
 from bench.serving import Broken
 from tests import postgres, redis
 from tests.fleets import WORKERS, Fleet
-from tests.loading import everywhere, loaded
+from tests.loading import Connection, each_worker, everywhere, loaded, request
 from tests.serving import Account, refresh_headers, register, serving
 
-SESSIONS = 50
+SESSIONS = 40
 # Of each: an admin demoted, a role that lost a permission.
-RIGHTS = 10
-PATH, LISTED, ROLE = "/api/profile", "/api/users", "/api/roles/user"
-
-Client = httpx2.AsyncClient
+RIGHTS = 5
+PATH, LISTED = "/api/profile", "/api/users"
 
 
 @dataclass
@@ -88,49 +85,52 @@ async def _measured(fleet: Fleet) -> Found:
         reader = register(any_of_them)
     admins = [await asyncio.to_thread(fleet.admin) for _ in range(RIGHTS)]
     chief = await asyncio.to_thread(fleet.admin)
-    async with fleet.each() as workers, loaded(fleet, chief) as load:
-        clients = list(workers.values())
+    async with each_worker(fleet) as workers, loaded(fleet, chief) as load:
 
         async def timed(
-            ends: Callable[[], Awaitable[httpx2.Response]],
+            by: Connection,
+            ends: bytes,
             path: str,
             account: Account,
             expected: tuple[int, str],
         ) -> float:
-            await everywhere(clients, path, account, (200, ""))
+            await everywhere(workers, path, account, (200, ""))
             # Not in step with the polls.
             await asyncio.sleep(secrets.randbelow(250) / 1000)
             began = time.perf_counter()
-            (await ends()).raise_for_status()
-            await everywhere(clients, path, account, expected)
+            await _done(by, ends)
+            await everywhere(workers, path, account, expected)
             return (time.perf_counter() - began) * 1000
 
         gone, stale, less = (401, "token_revoked"), (401, "token_expired"), (403, "forbidden")
-        for user, by in zip(users, cycle(clients), strict=False):
-            found.sessions.append(await timed(partial(_log_out, by, user), PATH, user, gone))
-        for admin, by in zip(admins, cycle(clients), strict=False):
-            found.rights.append(
-                await timed(partial(_demote, by, chief, admin), LISTED, admin, stale)
-            )
-            (await _grant(by, chief, "list:users")).raise_for_status()
-            found.rights.append(await timed(partial(_grant, by, chief), LISTED, reader, less))
+        for user, by in zip(users, cycle(workers), strict=False):
+            found.sessions.append(await timed(by, _log_out(user), PATH, user, gone))
+        for admin, by in zip(admins, cycle(workers), strict=False):
+            found.rights.append(await timed(by, _demote(chief, admin), LISTED, admin, stale))
+            await _done(by, _grant(chief, "list:users"))
+            found.rights.append(await timed(by, _grant(chief), LISTED, reader, less))
         found.rate, found.waited = load.rate(), load.percentile(0.99) * 1000
-    if load.statuses != {b"200"}:
+    if load.statuses != {200}:
         raise Broken(f"the load was answered with {load.statuses}")
     return found
 
 
-async def _log_out(by: Client, user: Account) -> httpx2.Response:
-    return await by.post("/api/auth/logout", headers=refresh_headers(user))
+async def _done(by: Connection, ends: bytes) -> None:
+    answer = await by.ask(ends)
+    if answer.status != 200:
+        raise Broken(f"a change was answered with {answer.status} {answer.body[:300]!r}")
 
 
-async def _demote(by: Client, chief: Account, admin: Account) -> httpx2.Response:
-    path = f"{LISTED}/{admin.id}/role"
-    return await by.put(path, headers=chief.bearer, json={"role": "user"})
+def _log_out(user: Account) -> bytes:
+    return request("POST", "/api/auth/logout", refresh_headers(user))
 
 
-async def _grant(by: Client, chief: Account, *permissions: str) -> httpx2.Response:
-    return await by.put(ROLE, headers=chief.bearer, json={"permissions": permissions})
+def _demote(chief: Account, admin: Account) -> bytes:
+    return request("PUT", f"{LISTED}/{admin.id}/role", chief.bearer, {"role": "user"})
+
+
+def _grant(chief: Account, *permissions: str) -> bytes:
+    return request("PUT", "/api/roles/user", chief.bearer, {"permissions": permissions})
 
 
 def _told(error: BaseException) -> str:
