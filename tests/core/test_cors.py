@@ -26,6 +26,19 @@ def test_an_allowed_origin_gets_its_own_name_and_credentials():
     }
 
 
+def test_named_origins_are_found_as_browsers_send_them():
+    """`named` is a short way to what `actual` says, and to nothing else."""
+    assert set(policy.named) == {APP.encode(), b"http://localhost:3000"}
+    for origin, headers in policy.named.items():
+        assert headers == policy.actual(origin.decode())
+    normal = CorsPolicy(["HTTPS://App.Example.com:443"])
+    assert normal.named == {APP.encode(): policy.actual(APP)}
+    anyone = CorsPolicy(["*"], credentials=False, dangerously_allow_any_origin=True)
+    below = CorsPolicy(subdomains_of=["https://example.com"])
+    assert anyone.named == below.named == CorsPolicy().named == {}
+    assert below.actual("https://a.example.com")
+
+
 def test_a_preflight_is_told_methods_headers_and_for_how_long():
     assert dict(policy.preflight("http://localhost:3000")) == {
         b"access-control-allow-origin": b"http://localhost:3000",

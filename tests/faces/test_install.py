@@ -2,14 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Annotated, Any
 
 import pytest
-from fastapi import APIRouter, FastAPI, HTTPException, Request, WebSocket
+from fastapi import APIRouter, BackgroundTasks, FastAPI, HTTPException, Request, WebSocket
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from fastapi.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
 from httpx2 import ASGITransport, AsyncClient
@@ -143,6 +143,32 @@ class TestClashes:
         assert "/api/profile of the app would never be reached" in caplog.text
 
 
+async def _boom() -> None:
+    raise LookupError("boom")
+
+
+def _sent_by(app: FastAPI, path: str) -> tuple[list[Any], Exception | None]:
+    """What a started app sends a server for a GET, and what it raises."""
+    sent: list[Any] = []
+    raised: list[Exception] = []
+
+    async def once(scope: Scope, receive: Receive, send: Send) -> None:
+        async def keep(message: Any) -> None:
+            sent.append(message)
+            await send(message)
+
+        try:
+            await app(scope, receive, keep if scope["type"] == "http" else send)
+        except Exception as error:
+            raised.append(error)
+            raise
+
+    with TestClient(once) as client, suppress(Exception):
+        client.get(path, headers=ORIGIN)
+    assert len(raised) <= 1
+    return sent, raised[0] if raised else None
+
+
 class TestErrors:
     def test_defaults_become_envelopes(self, app: FastAPI, client: TestClient) -> None:
         @app.get("/teapot")
@@ -256,6 +282,68 @@ class TestErrors:
 
         with TestClient(app) as client, pytest.raises(RuntimeError, match="for the log"):
             client.get("/it")
+
+    def test_an_error_is_raised_on_to_the_server_once(
+        self, make_auth: Callable[..., Authward], caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Starlette's ServerErrorMiddleware is left out where all it does is what the shield does:
+        the answer is whole, and who serves the app logs the error, not we.
+        """
+        app = FastAPI()
+        make_auth(origins=[ORIGIN["origin"]]).install(app)
+        app.get("/boom")(_boom)
+        sent, raised = _sent_by(app, "/boom")
+        assert [message["type"] for message in sent] == [
+            "http.response.start",
+            "http.response.body",
+        ]
+        assert sent[0]["status"] == 500
+        headers = dict(sent[0]["headers"])
+        assert {b"x-request-id", b"x-content-type-options", b"vary"} <= set(headers)
+        assert headers[b"access-control-allow-origin"] == ORIGIN["origin"].encode()
+        assert b"internal_error" in sent[1]["body"]
+        assert str(raised) == "boom"
+        assert "boom" not in caplog.text
+
+    @pytest.mark.parametrize("debug", [False, True])
+    def test_debug_and_a_handler_of_ones_own_stay(self, auth: Authward, debug: bool) -> None:
+        async def oh(request: Request, error: Exception) -> Response:
+            return PlainTextResponse("oh", 500)
+
+        app = FastAPI(debug=True) if debug else FastAPI(exception_handlers={Exception: oh})
+        auth.install(app)
+        app.get("/boom")(_boom)
+        sent, raised = _sent_by(app, "/boom")
+        assert len([message for message in sent if message["type"] == "http.response.start"]) == 1
+        assert sent[0]["status"] == 500
+        assert b"x-request-id" in dict(sent[0]["headers"])
+        assert (b"Traceback" if debug else b"oh") in sent[1]["body"]
+        assert str(raised) == "boom"
+
+    def test_an_error_after_the_answer(self, auth: Authward, app: FastAPI) -> None:
+        @app.get("/it")
+        async def it(tasks: BackgroundTasks) -> str:
+            tasks.add_task(_boom)
+            return "done"
+
+        sent, raised = _sent_by(app, "/it")
+        assert [message.get("status") for message in sent if "status" in message] == [200]
+        assert b'"done"' in b"".join(message.get("body", b"") for message in sent)
+        assert str(raised) == "boom"
+
+    def test_an_error_within_the_answer(self, auth: Authward, app: FastAPI) -> None:
+        @app.get("/it")
+        async def it() -> StreamingResponse:
+            async def parts() -> AsyncIterator[bytes]:
+                yield b"begun"
+                await _boom()
+
+            return StreamingResponse(parts())
+
+        sent, raised = _sent_by(app, "/it")
+        assert [message.get("status") for message in sent if "status" in message] == [200]
+        assert [message["body"] for message in sent if message.get("body")] == [b"begun"]
+        assert "boom" in str(raised) or isinstance(raised, ExceptionGroup)
 
     def test_the_apps_own_handlers_stay(self, auth: Authward) -> None:
         async def oh(request: Request, error: Exception) -> Response:
