@@ -8,7 +8,7 @@ from functools import partial
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Any
 
-from sqlalchemy import Row, Text, cast, distinct, func, or_, select, update
+from sqlalchemy import Row, Text, cast, distinct, func, literal, or_, select, tuple_, update
 from sqlalchemy.sql.expression import ColumnElement
 
 from authward.core.audit import Event
@@ -113,8 +113,8 @@ async def _end(tx: Transaction, *, ids: list[str], owners: list[str], supersede:
             .values(ver=users.c.ver + 1)
             .returning(users.c.id, users.c.ver)
         )
-        for row in await tx.rows(bumped):
-            await tx.announce(Change("user.superseded", row.id, row.ver, None, 0))
+        rows = await tx.rows(bumped)
+        await tx.announce(*(Change("user.superseded", row.id, row.ver, None, 0) for row in rows))
     return ended
 
 
@@ -122,16 +122,18 @@ async def _parts(
     database: Database, match: SessionMatch, live: list[ColumnElement[bool]]
 ) -> AsyncIterator[list[Row[Any]]]:
     """The sessions that match, some at a time: `id`, `user_id` and `ip`."""
+    place = sessions.c.user_id, sessions.c.id
     found = (
         select(sessions.c.id, sessions.c.user_id, sessions.c.ip)
         .join(users, users.c.id == sessions.c.user_id)
         .where(*live)
-        .order_by(sessions.c.id)
+        # By account, so that few of them are in two parts, and told of twice.
+        .order_by(*place)
         .limit(BATCH)
     )
-    last = ""
-    while rows := await database.read(found.where(sessions.c.id > last)):
-        last = rows[-1].id
+    last = "", ""
+    while rows := await database.read(found.where(tuple_(*place) > tuple_(*map(literal, last)))):
+        last = rows[-1].user_id, rows[-1].id
         # Not in SQL: the two databases do not know networks alike.
         if part := [row for row in rows if match.network is None or _within(row.ip, match.network)]:
             yield part

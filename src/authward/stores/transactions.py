@@ -72,16 +72,21 @@ class Transaction:
         )
         self.events.append(happened)
 
-    async def announce(self, change: Change) -> None:
-        """Write a row of the change feed. `change.at` is set by the database."""
-        await self.run(
-            _ANNOUNCE_LOUD if self._connection.dialect.name == "postgresql" else _ANNOUNCE,
+    async def announce(self, *announced: Change) -> None:
+        """Write rows of the change feed, one at least. `Change.at` is set by the database."""
+        rows = [
             {
+                "clock_offset": self._offset,
                 "kind": change.kind,
                 "subject": change.subject,
                 "ver": change.ver,
                 "keep_session": change.keep_session,
                 "before": change.before,
-            },
-        )
-        self.changes.append(change)
+            }
+            for change in announced
+        ]
+        if len(rows) > 1:
+            await self._connection.execute(_ANNOUNCE, rows[:-1])
+        postgresql = self._connection.dialect.name == "postgresql"
+        await self.run(_ANNOUNCE_LOUD if postgresql else _ANNOUNCE, rows[-1])
+        self.changes.extend(announced)
