@@ -80,10 +80,12 @@ class Tokens:
         Authorization header as we would write it; None if anything speaks against it, or it has to
         be looked at again. Reads memory, and changes nothing.
         """
+        # Read first: another thread may put the two in order between.
+        version = self._version
         principal = self._fresh.get(bearer)
         if (
             principal is not None
-            and self._version == self._feed.version
+            and version == self._feed.version
             and principal.expires_at > self._now()
             and self._monotonic() <= self._feed.fresh_until
         ):
