@@ -20,6 +20,7 @@ from typing import Any
 
 import httpx2
 import pytest
+import uvloop
 
 from bench.machine import Missing
 from bench.serving import Broken
@@ -57,7 +58,7 @@ def all_found() -> Iterator[tuple[str, Found]]:
         for name, (url, settings) in databases.items():
             try:
                 with serving(url, folder, workers=WORKERS, **settings) as server:
-                    yield name, asyncio.run(_measured(Fleet(server, url)))
+                    yield name, uvloop.run(_measured(Fleet(server, url)))
             # A load or a wait that failed comes in a group.
             except (AssertionError, httpx2.HTTPError, ExceptionGroup) as error:
                 raise Broken(f"four workers on {name}: {_told(error)}") from error
