@@ -44,6 +44,9 @@ def revoke(*words: str, code: int = 0) -> Result:
         ("--all", 2),
         ("--ip 198.51.100.0/24", 1),
         ("--ip ::ffff:198.51.100.7", 1),
+        ("--ip ::ffff:198.51.100.0/120", 1),
+        ("--ip ::ffff:192.0.2.0/120", 0),
+        ("--ip ::/0", 1),
         ("--ip 2001:db8::/32 --role admin", 1),
         ("--role moderator", 0),
         ("--user root@example.com --ip 192.0.2.1", 0),
@@ -71,6 +74,12 @@ def test_it_asks_after_the_count(opened: None, monkeypatch: pytest.MonkeyPatch) 
     assert asked.stdout.endswith("2 live sessions of 1 account ended.\n")
 
 
+def test_it_does_not_ask_about_nothing(opened: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("authward.cli.sessions.someone_there", lambda: True)
+    asked = revoke("--role", "moderator")
+    assert asked.output == "0 live sessions of 0 accounts would end.\n"
+
+
 @pytest.mark.parametrize(
     ("words", "text"),
     [
@@ -78,11 +87,14 @@ def test_it_asks_after_the_count(opened: None, monkeypatch: pytest.MonkeyPatch) 
         ("--all --role admin --yes", "Say which sessions, or --all alone"),
         ("--all", "Say --yes, or --dry-run"),
         ("--ip here --yes", "--ip: "),
+        ("--ip 198.51.100.7/24 --yes", "Did you mean 198.51.100.0/24?"),
+        ("--role= --yes", "--role is empty"),
+        ("--user eve@example.com --yes", "no account has the address eve@example.com"),
         ("--issued-before yesterday --yes", "no time with a zone"),
         ("--issued-before 2026-01-31T12:00:00 --yes", "no time with a zone"),
         ("--role king --yes", "Use one of: admin, moderator, user"),
     ],
 )
 def test_what_cannot_be_meant_says_why(opened: None, words: str, text: str) -> None:
-    assert text in revoke(*words.split(), code=2).output
+    assert text in revoke(*words.split(), code=1 if "eve" in words else 2).output
     assert said(revoke("--all", "--dry-run", "--json"))["matched"] == 2

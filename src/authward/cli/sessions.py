@@ -62,8 +62,8 @@ def revoke(
         found = await services.store.sessions.count_matching(match)
         if not as_json or not (dry_run or yes):
             click.echo(f"{_told(found)} would end.", err=as_json)
-        if dry_run:
-            return found, None
+        if dry_run or not (yes or found.sessions):
+            return found, None  # without any there is nothing to ask
         if not yes:
             click.confirm("End them?", abort=True, err=True)
         return found, await incidents.revoke(services, match, operator())
@@ -106,12 +106,19 @@ def _network(text: str) -> IPv4Network | IPv6Network:
     try:
         network = ip_network(text)
     except ValueError as error:
-        raise click.UsageError(f"--ip: {error}") from None
+        raise click.UsageError(f"--ip: {error}{_meant(text)}") from None
     if isinstance(network, IPv6Network) and network.prefixlen >= 96:
         mapped = IPv6Address(network.network_address).ipv4_mapped
         if mapped is not None:
             return IPv4Network((int(mapped), network.prefixlen - 96))
     return network
+
+
+def _meant(text: str) -> str:
+    try:
+        return f". Did you mean {ip_network(text, strict=False)}?"
+    except ValueError:
+        return ""
 
 
 def _moment(text: str) -> tuple[int, bool]:
