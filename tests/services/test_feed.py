@@ -113,6 +113,16 @@ async def test_each_kind_of_change(feed: Feed, changes: Changes) -> None:
     assert refusal_of(feed, "eve", "any", 7) == ""
 
 
+async def test_a_cut_through_a_role(feed: Feed, changes: Changes) -> None:
+    changes.rows = [Change("sessions.revoked", "editor", 0, None, 0, 1000)]
+    await feed.poll()
+    check = feed.revocations.check
+    with pytest.raises(TokenRevoked):
+        check("ada", "s1", 0, 0, ("user", "editor"))
+    check("ada", "s1", 0, 1, ("user", "editor"))
+    check("ada", "s1", 0, 0, ("user",))
+
+
 async def test_our_own_changes_count_at_once(feed: Feed, changes: Changes) -> None:
     await feed.poll()
     feed.apply([revoked("mine")])

@@ -8,7 +8,7 @@ from authward.errors import TokenExpired, TokenRevoked, ValidationError
 from authward.ports import Matched, SessionMatch
 from authward.services import Services, incidents
 
-from .conftest import HERE, register, told
+from .conftest import HERE, Make, register, told
 
 
 def outcome(services: Services, signed_in: object) -> str:
@@ -81,3 +81,12 @@ async def test_everybody(services: Services) -> None:
     assert outcome(services, ada) == "token_revoked"
     again = await register(services, "bob@example.com")
     assert outcome(services, again) == "good"
+
+
+async def test_a_process_that_starts_after_it_knows(make: Make) -> None:
+    one = (await make()).services
+    ada = await register(one)
+    await incidents.revoke(one, SessionMatch(), HERE)
+    other = (await make()).services
+    assert outcome(other, ada) == "token_revoked"
+    assert outcome(other, await register(one, "bob@example.com")) == "good"
