@@ -154,6 +154,13 @@ async def test_more_than_one_part(
     assert await store.sessions.count_matching(match) == Matched(ended, 2)
     assert await end(store, match) == Matched(ended, 2)
     assert sum(await live(store, ada.id, bob.id)) == 10 - ended
+    told_of = {subject: ver for _, subject, ver, _ in await changes(store)}
+    if network is None:
+        assert told_of == {"": 0}
+    else:
+        found = [await store.users.by_id(user.id) for user in (ada, bob)]
+        assert told_of == {user.id: user.ver for user in found if user is not None}
+        assert min(told_of.values()) > 0
 
 
 async def test_a_reader_that_comes_after_the_command_knows_the_cut(store: Store) -> None:

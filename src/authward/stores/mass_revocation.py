@@ -43,7 +43,7 @@ async def revoke(
     cut = await _begin(database, match, began)
     await _wait_until(database, cut)
     owners = await _end_all(database, match, cut)
-    # Whoever was signing in when the cut fell has been told so by now, and can be seen.
+    # Whoever was signing in when the cut fell could not be seen yet.
     await _let_others_end(database)
     owners += await _end_all(database, match, cut)
     done = Matched(len(owners), len(set(owners)))
