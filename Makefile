@@ -74,7 +74,7 @@ wheel: $(DEV) ## build the wheel and test it, installed outside the checkout
 lock: $(DEV) ## write requirements/*.txt anew
 	@sh tools/lock.sh
 
-bench: $(RUNTIME) ## measure, beside others: make bench ARGS="--rows fastapi,limiter --seconds 2"
+bench: $(DEV) ## measure, beside others: make bench ARGS="--rows fastapi,limiter --seconds 2"
 	@$(BIN)/python -m bench.run $(ARGS)
 
 record: $(EXPRESS_STAMP) ## write tests/vectors/express.json anew, from what Express's packages send

@@ -53,7 +53,7 @@ def rows(me: Account, friend: Account, admin: Account) -> list[tuple[str, str, o
             ("PUT", f"/users/{me.id}/permissions", body),
             ("PUT", f"/users/{friend.id}/permissions", body),
         ]
-    for includes in (["admin"], ["publisher"], ["chief"], ["moderator", "chief"], ["billing"]):
+    for includes in (["publisher"], ["chief"], ["moderator", "chief"], ["billing"]):
         body = {"permissions": [], "includes": includes}
         found += [("PUT", f"/roles/{name}", body) for name in ("user", "new", "editor")]
     for role in ("admin", "publisher", "chief", "moderator", "billing"):

@@ -165,6 +165,14 @@ class TestPages:
         assert await store.users.page(UserQuery(10, search="bob", role="moderator")) == [bob]
         assert await store.users.page(UserQuery(10, role="nothing")) == []
 
+    async def test_a_role_that_is_held_beside_another_counts(self, store: Store) -> None:
+        bob = await add_user(store, "bob@example.com")
+        beside = always(values={"additional_roles": ("moderator",)})
+        await store.users.change(bob.id, beside, happened())
+        found = await store.users.page(UserQuery(10, role="moderator"))
+        assert [user.id for user in found] == [bob.id]
+        assert await store.users.page(UserQuery(10, role="mod")) == []
+
 
 class TestChanging:
     @pytest.mark.parametrize(

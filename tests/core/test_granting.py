@@ -35,7 +35,7 @@ ANNS = frozenset({"read:x", "create:posts", "update:posts"})
 
 
 def acting(*permissions: str) -> Principal:
-    return Principal(ANN.id, "", "user", frozenset(permissions), "session-1")
+    return Principal(ANN.id, "", "user", frozenset(permissions), "session-1", ANN.ver)
 
 
 def refused(code: str, field: str):
@@ -65,6 +65,9 @@ def test_one_acts_with_what_one_holds_now():
     assert rights_to_act(acting(), Present(KNOWN, replace(ANN, role="admin"))) == ANNS | {"*:*"}
     with pytest.raises(TokenExpired, match="delete:posts"):
         rights_to_act(acting("read:x", "delete:posts"), Present(KNOWN, ANN))
+    # Signed out everywhere, or given other rights, after the token was looked at.
+    with pytest.raises(TokenExpired):
+        rights_to_act(acting("read:x"), Present(KNOWN, replace(ANN, ver=ANN.ver + 1)))
     with pytest.raises(TokenRevoked):
         rights_to_act(acting("read:x"), Present(KNOWN, replace(ANN, disabled_at=5)))
     with pytest.raises(TokenRevoked):

@@ -5,6 +5,7 @@ from hypothesis import given
 
 from authward.core.grants import holds
 from authward.core.principal import Principal
+from authward.core.requirements import all_of, any_of
 from tests.core.test_grants import granted, permissions
 from tests.generating import many
 
@@ -27,6 +28,12 @@ def test_can_is_what_guards_ask(granted: frozenset[str], needed: str) -> None:
 )
 def test_by_a_wildcard_too(granted: str, can: bool) -> None:
     assert caller(granted).can("delete:post") is can
+
+
+def test_any_and_all_of_several() -> None:
+    one = caller("read:posts", "update:*")
+    assert one.can(any_of("delete:posts", "update:posts"))
+    assert not one.can(all_of("delete:posts", "update:posts"))
 
 
 def test_roles() -> None:

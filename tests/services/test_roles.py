@@ -17,8 +17,8 @@ async def manager(services: Services) -> Principal:
     """Somebody who manages roles, and holds little else."""
     await services.roles.put(None, "manager", MANAGER, (), HERE)
     user = (await register(services, "manager@example.com")).user
-    await services.users.set_role(None, user.id, "manager", HERE)
-    return Principal(user.id, "", "manager", frozenset(MANAGER), "session-1")
+    user = await services.users.set_role(None, user.id, "manager", HERE)
+    return Principal(user.id, "", "manager", frozenset(MANAGER), "session-1", user.ver)
 
 
 async def test_a_role_is_put_adjusted_and_deleted(services: Services) -> None:
@@ -92,8 +92,10 @@ async def test_a_manager_of_roles_hands_on_what_they_hold(services: Services) ->
     for work in (
         roles.put(me, "editor", ["delete:posts"], [], HERE),
         roles.put(me, "editor", ["update:*"], [], HERE),
-        roles.put(me, "editor", [], ["admin"], HERE),
+        roles.put(me, "editor", [], ["moderator"], HERE),
         roles.put(me, "user", ["delete:posts"], [], HERE),
+        # Nor what they hold to everybody.
+        roles.put(me, "user", ["read:posts"], [], HERE),
         roles.put(me, "moderator", [], [], HERE),
         roles.adjust(me, "moderator", RoleEdit(grant=("update:posts",)), HERE),
         roles.delete(me, "moderator", HERE),
@@ -103,6 +105,28 @@ async def test_a_manager_of_roles_hands_on_what_they_hold(services: Services) ->
     await roles.delete(me, "editor", HERE)
     rows = [row for row in await told(services, "role.changed") if row["actor"] == me.id]
     assert [row["role"] for row in rows] == ["editor"]
+
+
+async def test_a_role_shared_with_those_who_hold_more_is_not_theirs_to_change(
+    services: Services,
+) -> None:
+    me, roles = await manager(services), services.roles
+    await roles.put(None, "editor", ["read:posts"], [], HERE)
+    await roles.put(me, "editor", ["read:posts", "update:posts"], [], HERE)
+    await roles.put(None, "chief", ["delete:posts"], ["editor"], HERE)
+    for work in (roles.put(me, "editor", [], [], HERE), roles.delete(me, "editor", HERE)):
+        with pytest.raises((Forbidden, RoleInUse)):
+            await work
+    assert (await roles.list())["editor"].permissions == {"read:posts", "update:posts"}
+
+
+async def test_admin_is_included_by_none(services: Services) -> None:
+    """Whoever holds it is counted: the last one stays."""
+    await services.roles.put(None, "boss", [], [], HERE)
+    for includes in (["admin"], ["boss", "admin"]):
+        with pytest.raises(ValidationError) as refused:
+            await services.roles.put(None, "chief", [], includes, HERE)
+        assert refused.value.details[0].code == "admin_is_the_role"
 
 
 async def test_a_changed_role_counts_at_once_without_another_token(services: Services) -> None:

@@ -37,7 +37,9 @@ async def acting(services: Services, role: str) -> Principal:
 
 def principal(services: Services, user: User) -> Principal:
     held = services.feed.permissions(user.roles, user.permissions)
-    return Principal(user.id, "", user.role, held, "session-1", roles=frozenset(user.roles))
+    return Principal(
+        user.id, "", user.role, held, "session-1", user.ver, roles=frozenset(user.roles)
+    )
 
 
 async def page(services: Services, **values: Any) -> Any:

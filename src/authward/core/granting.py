@@ -51,18 +51,26 @@ def rights_to_act(actor: Principal | None, present: Present) -> frozenset[str]:
     """What the one who acts holds now; the operator (None) holds everything.
 
     A token is verified before the transaction begins. Raises TokenRevoked if the account has gone
-    or was disabled since, TokenExpired if it has lost some of what the token stood for: its client
-    refreshes, and asks again with what is left.
+    or was disabled since, TokenExpired if its sessions were ended or its rights changed since, or
+    it has lost some of what the token stood for: its client refreshes, if it still can, and asks
+    again with what is left.
     """
     if actor is None:
         return frozenset({EVERYTHING})
     if present.actor is None or present.actor.disabled_at is not None:
         raise TokenRevoked("the account that acts is gone or disabled")
+    if actor.version < present.actor.ver:
+        raise TokenExpired("the account that acts was signed out, or has other rights now")
     held = rights_of(present.actor, present.roles)
     lost = beyond(held, actor.permissions)
     if lost:
         raise TokenExpired(f"the account that acts has lost {lost[0]}")
     return held
+
+
+def acts_as_admin(present: Present) -> bool:
+    """Whether the one who acts, after `rights_to_act`, has the role admin, or is the operator."""
+    return present.actor is None or ADMIN in present.actor.roles
 
 
 def check_may_move(present: Present, before: Iterable[str], after: Iterable[str]) -> None:
@@ -106,6 +114,8 @@ def role_of(
                 "role_cycle",
                 f"{other} includes {name} already. Leave one of the two out",
             )
+    if ADMIN in held_roles(role.includes, known):
+        raise _wrong("includes", "admin_is_the_role", "Give admin as the role of an account")
     if name == ADMIN and EVERYTHING not in role.permissions:
         raise _wrong("permissions", "admin_holds_all", f"The role admin keeps {EVERYTHING}")
     return role

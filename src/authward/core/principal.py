@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from authward.core.grants import holds
+from authward.core.requirements import Requirement, met
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +27,11 @@ class Principal:
     expires_at: int = 0
     roles: frozenset[str] = frozenset()
 
-    def can(self, permission: str) -> bool:
-        """Whether this caller holds a permission, itself or by a wildcard. No I/O."""
-        return permission in self.permissions or holds(self.permissions, permission)
+    def can(self, need: Requirement) -> bool:
+        """Whether this caller holds a permission, itself or by a wildcard; or any or all of several
+        (`any_of`, `all_of`). No I/O.
+        """
+        return need in self.permissions or met(self.permissions, (need,))
 
     def has_role(self, role: str) -> bool:
         """Whether this caller holds a role, by itself or through another that includes it."""

@@ -179,16 +179,22 @@ async def _run(endpoint: Endpoint, call: Call, receive: Receive) -> Answer:
     scope = call.scope
     if endpoint.credential:
         await _limit(endpoint, call)
-    if endpoint.who == "user":
-        needed = () if endpoint.permission is None else (endpoint.permission,)
-        call._principal = call.services.access.admit(
-            scope["headers"], lambda: call.client, permissions=needed, stale=endpoint.stale
-        )
+    _admit(endpoint, call)
     if endpoint.query is not None:
         call._query = read_query(scope, endpoint.query)
     if endpoint.body is not None:
         call._body = await read_json(scope, receive, endpoint.body)
+        # Whoever held the token may be signed out by the time a slow body is here (CWE-367).
+        _admit(endpoint, call)
     return await endpoint.handler(call)
+
+
+def _admit(endpoint: Endpoint, call: Call) -> None:
+    if endpoint.who == "user":
+        needed = () if endpoint.permission is None else (endpoint.permission,)
+        call._principal = call.services.access.admit(
+            call.scope["headers"], lambda: call.client, permissions=needed, stale=endpoint.stale
+        )
 
 
 async def _limit(endpoint: Endpoint, call: Call) -> None:

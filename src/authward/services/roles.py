@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from authward.core.audit import Client, Event
 from authward.core.granting import (
+    DEFAULT,
     Present,
     check_deletable,
     check_may_move,
@@ -15,10 +16,11 @@ from authward.core.granting import (
     rights_to_act,
     role_of,
 )
-from authward.core.permissions import Role, effective
+from authward.core.grants import EVERYTHING
+from authward.core.permissions import Role, effective, held_roles
 from authward.core.principal import Principal
 from authward.core.users import check_may_edit
-from authward.errors import NotFound
+from authward.errors import Forbidden, NotFound
 from authward.ports import RoleStore
 from authward.services.feed import Feed
 
@@ -121,9 +123,14 @@ class Roles:
         def judge(present: Present) -> Role | None:
             held = rights_to_act(actor, present)
             after = decide(present)
-            check_may_edit(held, effective([name], (), present.roles))
-            if after is not None:
-                check_may_edit(held, effective([name], (), {**present.roles, name: after}))
+            if name == DEFAULT and EVERYTHING not in held:
+                raise Forbidden("everybody has this role, and the actor does not hold everything")
+            later = {**present.roles, name: after or Role()}
+            # With it change the roles that include it, and what their holders may do.
+            for one in present.roles.keys() | {name}:
+                if name in held_roles([one], present.roles):
+                    check_may_edit(held, effective([one], (), present.roles))
+                    check_may_edit(held, effective([one], (), later))
             before = present.roles.get(name) or Role()
             check_may_move(present, before.includes, (after or Role()).includes)
             return after

@@ -11,6 +11,7 @@ from typing import Any
 from authward.core.audit import Client, Event
 from authward.core.granting import (
     Present,
+    acts_as_admin,
     additional_of,
     check_known,
     check_may_move,
@@ -90,8 +91,6 @@ class Users:
         if edit.name is not None:
             values["name"] = edit.name
         if edit.email is not None:
-            if not actor.has_role("admin"):
-                raise Forbidden("only an admin changes an address")
             values |= {"email": edit.email, "email_canonical": require_email(edit.email)}
         if edit.disabled is not None:
             values["disabled_at"] = int(self._clock.now() * 1000) if edit.disabled else None
@@ -227,6 +226,8 @@ class Users:
             check_may_edit(held, rights_of(user, present.roles))
             change = decide(user)
             rights = {name: change.values[name] for name in RIGHTS if name in change.values}
+            if "email" in change.values and not acts_as_admin(present):
+                raise Forbidden("only an admin changes an address")
             edited = replace(user, **rights)
             check_may_edit(held, rights_of(edited, present.roles))
             check_may_move(present, user.roles, edited.roles)

@@ -8,7 +8,20 @@ from dataclasses import fields, replace
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Row, Select, bindparam, delete, func, literal, or_, select, tuple_, update
+from sqlalchemy import (
+    Row,
+    Select,
+    Text,
+    bindparam,
+    cast,
+    delete,
+    func,
+    literal,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
@@ -145,7 +158,10 @@ class SqlUsers:
                 > tuple_(literal(created_at, users.c.created_at.type), literal(user_id))
             )
         if query.role is not None:
-            statement = statement.where(users.c.role == query.role)
+            beside = cast(users.c.additional_roles, Text).contains(
+                f'"{query.role}"', autoescape=True
+            )
+            statement = statement.where(or_(users.c.role == query.role, beside))
         if query.search is not None:
             statement = statement.where(
                 users.c.search.contains(_folded(query.search), autoescape=True)
