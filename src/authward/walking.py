@@ -164,7 +164,9 @@ class Walk:
             self._opaque(route, place, getattr(given, "path", None) or "")
 
     def _http(self, route: Any, place: _Place) -> None:
-        endpoint, path, methods = bare(route.endpoint), route.path_format, route.methods
+        # To Starlette no methods are all of them, and FastAPI makes None an empty set.
+        endpoint, path, methods = bare(route.endpoint), route.path_format, route.methods or ()
+        before = len(self.found)
         if isinstance(endpoint, Resource):
             for one in endpoint.endpoints.values():
                 name = _name(one.handler)
@@ -172,13 +174,16 @@ class Walk:
         elif _keeps(endpoint, HTTPEndpoint):
             for method in METHODS:
                 handler = getattr(endpoint, method.lower(), None)
-                if handler is not None and (methods is None or method in methods):
+                if handler is not None and (not methods or method in methods):
                     name = f"{_name(endpoint)}.{method.lower()}"
                     self._add("http", (method,), path, name, said(handler), place)
         elif isinstance(endpoint, File):
             self._add("http", ("GET",), path, _name(endpoint), ANYONE, place)
         else:
-            self._add("http", methods or (), path, _name(endpoint), asked(route, endpoint), place)
+            self._add("http", methods, path, _name(endpoint), asked(route, endpoint), place)
+        if len(self.found) == before:
+            # An endpoint class without a handler that we can see. What is not listed is not judged.
+            self._add("http", methods, path, _name(endpoint), None, place)
 
     def _websocket(self, route: Any, place: _Place) -> None:
         endpoint = bare(route.endpoint)

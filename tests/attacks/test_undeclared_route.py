@@ -143,6 +143,10 @@ LATE: dict[str, Callable[[World], object]] = {
     "a mounted app": lambda w: w.app.mount("/late", leaky()),
     "an opaque mount": lambda w: w.app.mount("/late", raw),
     "a host": lambda w: w.app.host("late.example", leaky()),
+    "an endpoint class of an included router": lambda w: w.router.add_route("/late", Open),
+    "an endpoint class without methods": lambda w: w.app.routes.append(
+        Route("/late", Open, methods=[])
+    ),
     "a frontend": lambda w: w.app.frontend("/late", directory=w.folder),
     "a router": _included,
     "a router that grows": _grown,
@@ -333,6 +337,24 @@ class Dispatched(HTTPEndpoint):
         await raw(self.scope, self.receive, self.send)
 
 
+class Open(HTTPEndpoint):
+    async def get(self, request: Request) -> Response:
+        return await leak(request)
+
+
+class Blank(HTTPEndpoint):
+    """Nothing that we could list."""
+
+
+def _in_a_router(*methods: str) -> Any:
+    """An endpoint class in an included router. FastAPI makes its methods an empty set."""
+    router = APIRouter()
+    router.add_route("/x", Open, methods=methods or None)
+    app = FastAPI(openapi_url=None)
+    app.include_router(router, prefix="/in")
+    return app.router.routes[0]
+
+
 def _exchanged() -> Mount:
     mount = Mount("/x", Starlette(routes=[Route("/fine", fine)]))
     mount.app = raw
@@ -360,6 +382,11 @@ def _lookalike() -> Any:
         (Route("/x", Overridden), "GET /x"),
         (Route("/x", Elsewhere), "ANY /x"),
         (Route("/x", Dispatched), "ANY /x"),
+        (Route("/x", Open, methods=[]), "GET /x"),
+        (Route("/x", Blank), "ANY /x"),
+        (Route("/x", Open, methods=["TRACE"]), "TRACE /x"),
+        (_in_a_router(), "GET /in/x"),
+        (_in_a_router("GET"), "GET /in/x"),
         (_exchanged(), "mount /x"),
         (Mount("/x", Router([Mount("/y", leaky())])), "GET /x/y/secret"),
         (Mount("/x", _lookalike()), "mount /x"),
