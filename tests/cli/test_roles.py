@@ -47,8 +47,10 @@ def test_a_role_from_its_first_grant_to_its_end(run: Run, database: Path) -> Non
 
 def test_json(run: Run, database: Path) -> None:
     editor = {"name": "editor", "permissions": ["a:b"], "includes": []}
-    assert said(run("roles grant editor a:b --json")) == {"role": editor, "created": True}
-    assert said(run("roles grant editor a:b --json"))["created"] is False
+    made = {"role": editor, "created": True, "changed": True}
+    assert said(run("roles grant editor a:b --json")) == made
+    again = {"role": editor, "created": False, "changed": False}
+    assert said(run("roles grant editor a:b --json")) == again
     assert said(run("roles delete editor --json")) == {"deleted": "editor"}
     gone = run("roles delete editor --json", code=1)
     assert said(gone) == {"error": "not_found", "message": "Not found (no such role)"}
@@ -78,6 +80,51 @@ def test_what_cannot_be_done_says_why(
     assert roles(run) == before
 
 
+@pytest.mark.parametrize(
+    ("line", "told", "changed"),
+    [
+        ("revoke editor never:had", "Nothing changed: editor was not granted: never:had", False),
+        # What a wildcard covers is not granted by its own name.
+        ("revoke editor read:a b:c", "editor was not granted: read:a", True),
+        ("exclude editor nosuch", "Nothing changed: editor did not include: nosuch", False),
+        ("exclude editor user king", "editor did not include: king", True),
+        ("grant editor b:c", "Nothing changed: editor was granted already: b:c", False),
+        ("include editor user", "Nothing changed: editor included already: user", False),
+        ("include editor moderator", None, True),
+    ],
+)
+def test_what_was_so_already_is_told(
+    run: Run, database: Path, line: str, told: str | None, changed: bool
+) -> None:
+    run("roles grant editor read:* b:c")
+    run("roles include editor user")
+    before = roles(run)
+    lines = run(f"roles {line}").stdout.splitlines()
+    assert lines[:-1] == ([told] if told else [])
+    assert lines[-1].startswith("editor grants ")
+    assert (roles(run) != before) is changed
+    assert said(run(f"roles {line} --json"))["changed"] is False  # the second time
+
+
+def test_grants_and_takes_of_an_account_that_were_so_already(run: Run, database: Path) -> None:
+    user = ada(run)
+    run("users permissions --grant a:b --id", user)
+    lines = run("users permissions --take foo:bar --grant a:b --id", user).stdout.splitlines()
+    assert lines[:2] == [
+        "Nothing changed: ada@example.com was granted directly already: a:b",
+        "Nothing changed: ada@example.com was not granted directly: foo:bar",
+    ]
+    assert said(run("users permissions --take foo:bar --json --id", user))["changed"] is False
+    lines = run("users permissions --take foo:bar --take a:b --id", user).stdout.splitlines()
+    assert lines[0] == "ada@example.com was not granted directly: foo:bar"
+    assert lines[1] == "ada@example.com is granted directly: nothing"
+
+
+def test_what_is_granted_and_taken_at_once_is_wrong_usage(run: Run, database: Path) -> None:
+    failed = run("users permissions --grant a:b --take a:b --id", ada(run), code=2)
+    assert "--grant and --take name the same: a:b" in failed.stderr
+
+
 def test_a_role_in_use_says_by_how_many(run: Run, database: Path) -> None:
     run("roles grant editor a:b")
     run("users set-role --role user --also editor --id", ada(run))
@@ -93,7 +140,9 @@ def test_an_account_is_given_roles_beside_its_role(run: Run, database: Path) -> 
     data = said(run("users set-role --role user --json --id", user))["user"]
     assert data["additionalRoles"] == []
     refused = run("users set-role --role user --also admin --id", user, code=2)
-    assert "additionalRoles: Give admin as the role" in refused.stderr
+    assert "authward: --also: Give admin as the role" in refused.stderr
+    unknown = run("users set-role --role user --also chief --id", user, code=2)
+    assert unknown.stderr.startswith("authward: --also: ")
 
 
 def test_an_account_is_granted_permissions_directly(run: Run, database: Path) -> None:
@@ -110,7 +159,8 @@ def test_an_account_is_granted_permissions_directly(run: Run, database: Path) ->
     data = said(run("users permissions --take read:b --json --id", user))
     assert data["user"]["permissions"] == ["read:a"]
     assert data["effective"] == ["read:a", "read:news"]
-    assert said(run("users permissions --json --id", user)) == data
+    assert data["changed"] is True
+    assert said(run("users permissions --json --id", user)) == {**data, "changed": False}
     assert "permissions: " in run("users permissions --grant x --id", user, code=2).stderr
 
 

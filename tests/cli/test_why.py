@@ -111,3 +111,9 @@ def test_what_cannot_be_answered(
 def test_a_wrong_permission_in_json(run: Run, database: Path) -> None:
     result = run("why root@example.com read --json", code=2)
     assert said(result)["error"] == "validation_error"
+
+
+def test_no_such_account_in_json(run: Run, database: Path) -> None:
+    """Exits like a permission that is not held; the object tells the two apart."""
+    told = said(run("why nobody@example.com a:b --json", code=1))
+    assert (told["error"], "held" in told) == ("not_found", False)

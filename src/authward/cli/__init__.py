@@ -6,9 +6,14 @@ usage or settings. Nothing heavy is imported before a command runs.
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
+from typing import Any
+
 import click
 
 from authward import __version__
+from authward.cli.common import NOT_SO, fail
 
 # Under other names: as attributes of this package these are the modules.
 from authward.cli.init import init as _init
@@ -21,7 +26,44 @@ from authward.cli.users import users as _users
 from authward.cli.why import why as _why
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Answering(click.Group):
+    """With `--json`, what click itself refuses is an object on stdout too."""
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        windows_expand_args: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """What `click.Command.main` does; but with `--json` among `args` its messages are JSON."""
+        given = sys.argv[1:] if args is None else args
+        as_json = standalone_mode and "--json" in given
+        try:
+            done = super().main(
+                args,
+                prog_name,
+                complete_var,
+                standalone_mode=standalone_mode and not as_json,
+                windows_expand_args=windows_expand_args,
+                **extra,
+            )
+        except click.Abort:
+            if not as_json:
+                raise
+            fail("Aborted", NOT_SO, error="aborted", as_json=True)
+        except click.ClickException as error:
+            if not as_json:
+                raise
+            fail(error.format_message(), error.exit_code, error="wrong_usage", as_json=True)
+        if as_json:
+            raise SystemExit(done or 0)
+        return done
+
+
+@click.group(cls=_Answering, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="authward")
 def main() -> None:
     """Authentication for Python web apps.

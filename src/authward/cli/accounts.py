@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -156,6 +156,13 @@ def ask_password(from_stdin: bool, *, as_json: bool) -> str:
     if not storable(password):
         fail("password: must not hold NUL", WRONG_USAGE, error="validation_error", as_json=as_json)
     return password
+
+
+def in_vain(*found: tuple[str, Iterable[str]], changed: bool) -> list[str]:
+    """A line for each text whose names are not empty: what was asked for, and was so already."""
+    prefix = "" if changed else "Nothing changed: "
+    told = ((text, ", ".join(sorted(names))) for text, names in found)
+    return [f"{prefix}{text}: {names}" for text, names in told if names]
 
 
 def user_data(user: User) -> dict[str, object]:

@@ -23,6 +23,8 @@ T = TypeVar("T")
 C = TypeVar("C", bound=Callable[..., Any])
 
 DONE, NOT_SO, WRONG_USAGE = 0, 1, 2
+_OPTIONS = {"additionalRoles": "--also"}
+"""Fields of the API that the command line calls by another name."""
 
 
 def fail(message: str, code: int, *, error: str, as_json: bool) -> NoReturn:
@@ -123,7 +125,10 @@ def _told(work: Coroutine[Any, Any, T], *, as_json: bool) -> T:
 
 def _explain(refusal: Refusal) -> str:
     if refusal.details:
-        return "\n".join(f"{detail.field}: {detail.message}" for detail in refusal.details)
+        return "\n".join(
+            f"{_OPTIONS.get(detail.field, detail.field)}: {detail.message}"
+            for detail in refusal.details
+        )
     # An operator may read the reason; a client may not.
     reason = f" ({refusal.reason})" if refusal.reason else ""
     return f"{refusal.message}{reason}"

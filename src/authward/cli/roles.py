@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from authward.cli.accounts import on_database, operator, table
+from authward.cli.accounts import in_vain, on_database, operator, table
 from authward.cli.common import database_option, json_option, say_json
 
 if TYPE_CHECKING:
@@ -108,13 +108,31 @@ def _edit(
 
     before, after = on_database(database_url, work, as_json=as_json)
     if as_json:
-        say_json({"role": _data(role, after), "created": before is None})
+        say_json(
+            {"role": _data(role, after), "created": before is None, "changed": before != after}
+        )
         return
     if before is None:
         click.echo(f"Made the role {role}")
+    else:
+        for line in _in_vain(role, before, after, changes):
+            click.echo(line)
     said = f"{role} grants {', '.join(sorted(after.permissions)) or 'nothing itself'}"
     included = f", and what {', '.join(sorted(after.includes))} grants" if after.includes else ""
     click.echo(said + included)
+
+
+def _in_vain(role: str, before: Role, after: Role, asked: Mapping[str, Iterable[str]]) -> list[str]:
+    has, includes = before.permissions, before.includes
+    edit = {name: frozenset(names) for name, names in asked.items()}
+    none: frozenset[str] = frozenset()
+    return in_vain(
+        (f"{role} was granted already", edit.get("grant", none) & has),
+        (f"{role} was not granted", edit.get("revoke", none) - has),
+        (f"{role} included already", edit.get("include", none) & includes),
+        (f"{role} did not include", edit.get("exclude", none) - includes),
+        changed=before != after,
+    )
 
 
 def _data(name: str, role: Role) -> dict[str, Any]:

@@ -194,4 +194,5 @@ def _write(rows: list[Row], file: Path, *, as_json: bool) -> None:
         beside.replace(file)
     except OSError as error:
         beside.unlink(missing_ok=True)
-        fail(f"{file} cannot be written: {error}", NOT_SO, error="no_snapshot", as_json=as_json)
+        why = error.strerror or error  # without the name of the file beside
+        fail(f"{file} cannot be written: {why}", NOT_SO, error="no_snapshot", as_json=as_json)

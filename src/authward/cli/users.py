@@ -12,6 +12,7 @@ import click
 from authward.cli.accounts import (
     Target,
     ask_password,
+    in_vain,
     on_database,
     operator,
     someone_there,
@@ -134,6 +135,9 @@ def set_role(which: Target, role: str, also: tuple[str, ...]) -> None:
 @click.option("--take", multiple=True, help="One to grant directly no more.")
 def permissions(which: Target, grant: tuple[str, ...], take: tuple[str, ...]) -> None:
     """Show what an account may do. Grant it permissions directly, and take such grants back."""
+    both = sorted({*grant} & {*take})
+    if both:
+        raise click.UsageError(f"--grant and --take name the same: {', '.join(both)}")
 
     async def work(services: Services, user: User) -> Rights:
         if not grant and not take:
@@ -144,10 +148,19 @@ def permissions(which: Target, grant: tuple[str, ...], take: tuple[str, ...]) ->
 
     user, rights = which.run(work)
     direct, effective = list(rights.user.permissions), sorted(rights.effective)
-    which.done(
-        f"{user.email} is granted directly: {', '.join(direct) or 'nothing'}\n"
+    had, changed = frozenset(user.permissions), user.permissions != rights.user.permissions
+    lines = [
+        *in_vain(
+            (f"{user.email} was granted directly already", had.intersection(grant)),
+            (f"{user.email} was not granted directly", frozenset(take) - had),
+            changed=changed,
+        ),
+        f"{user.email} is granted directly: {', '.join(direct) or 'nothing'}",
         f"With its roles ({', '.join(rights.user.roles)}): {', '.join(effective) or 'nothing'}",
-        {"user": user_data(rights.user), "effective": effective},
+    ]
+    which.done(
+        "\n".join(lines),
+        {"user": user_data(rights.user), "effective": effective, "changed": changed},
     )
 
 

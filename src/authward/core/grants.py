@@ -18,6 +18,11 @@ class BadPermission(ValueError):
 def check_permission(text: str) -> str:
     """One permission `verb:resource`, as a route asks for it. Raises BadPermission."""
     if _PERMISSION.fullmatch(text) is None:
+        if _GRANT.fullmatch(text) is not None:
+            raise BadPermission(
+                "Only grants hold '*'. Ask for one permission, written verb:resource, like "
+                "read:reports: who was granted read:* or *:* holds it."
+            )
         raise BadPermission(
             "A permission is written verb:resource, like read:reports, in small letters, digits, "
             "'-', '_' and '.'."
