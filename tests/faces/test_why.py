@@ -149,7 +149,7 @@ def test_in_production_it_says_nothing(
         prepare(auth)
         # There is no standing in for callers in production.
         caller = Principal("user-0000000001", "", "user", frozenset(), "session-01")
-        monkeypatch.setattr(Tokens, "verify", lambda self, token: caller)
+        monkeypatch.setattr(Tokens, "verify", lambda self, token, **_: caller)
         for path in ("/reports", "/either", "/staff", "/api/users"):
             for accept in ("application/json", "application/problem+json"):
                 headers = {"authorization": "Bearer x", "accept": accept}
