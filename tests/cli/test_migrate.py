@@ -5,17 +5,19 @@ from pathlib import Path
 
 import pytest
 
+from authward.stores.schema import SCHEMA_VERSION
+
 from .conftest import Run, said
 
 
 def test_a_new_database(run: Run, folder: Path) -> None:
     result = run("migrate")
-    assert result.stdout == f"{folder / 'authward.db'} is at schema 0002\n"
+    assert result.stdout == f"{folder / 'authward.db'} is at schema {SCHEMA_VERSION}\n"
     assert [file.name for file in folder.iterdir()] == ["authward.db"]
 
 
 def test_again_does_nothing(run: Run, database: Path) -> None:
-    expected = {"database": str(database / "authward.db"), "schema": "0002"}
+    expected = {"database": str(database / "authward.db"), "schema": SCHEMA_VERSION}
     for _ in range(2):
         assert said(run("migrate --json")) == expected
 
