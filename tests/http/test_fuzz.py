@@ -123,9 +123,7 @@ class Caller:
 
 
 NO_HTTP = b"Invalid HTTP request received."
-"""uvicorn's own answer to a head that no parser takes, as to a header called `transfer-encoding;`. No
-app is asked.
-"""
+"""uvicorn's own answer to a head that no parser takes, as with a header `transfer-encoding;`."""
 
 
 def unfair(case: schemathesis.Case, status: int) -> list[Any]:
