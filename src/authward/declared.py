@@ -55,17 +55,27 @@ class Who:
 ANYONE = Who()
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Mark:
+    who: Who
+    on: object = field(repr=False)
+
+
 def mark(target: object, who: Who) -> None:
     """Write on an endpoint function, or on an object that FastAPI calls as a dependency, who may
     call.
     """
-    setattr(target, _MARK, who)
+    setattr(target, _MARK, _Mark(who, target))
 
 
 def marked(target: object) -> Who | None:
-    """What `mark` wrote."""
+    """What `mark` wrote on this very object. `functools.wraps` copies it to a wrapper, which may
+    answer before it asks what it wraps.
+    """
+    if inspect.ismethod(target):
+        target = target.__func__
     found = getattr(target, _MARK, None)
-    return found if isinstance(found, Who) else None
+    return found.who if isinstance(found, _Mark) and found.on is target else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -226,13 +226,15 @@ def _check(app: Starlette, auth: Installing) -> None:
 
 
 def _paths(routes: Iterable[BaseRoute], prefix: str = "") -> Iterator[str]:
-    """The HTTP paths of an app, those of its mounts too."""
+    """The HTTP paths of an app, those of its mounts and in them too."""
     fastapi: Any = sys.modules.get("fastapi.routing")
     # FastAPI keeps included routers whole; this is its way to look inside.
     found: Iterable[Any] = routes if fastapi is None else fastapi.iter_route_contexts(routes)
     for route in found:
         kind = getattr(route, "original_route", route)
         if isinstance(kind, Mount):
+            # Ours would answer at the very path, and theirs below it: two guards for one name.
+            yield prefix + route.path
             yield from _paths(route.routes, prefix + route.path)
         elif isinstance(kind, Host):
             yield from _paths(route.routes, prefix)

@@ -4,6 +4,7 @@ It comes by a side door: a mount, a WebSocket, a router that is included or grow
 list of routes that is swapped, a frontend, a host, the unguarded half of an endpoint class.
 """
 
+import functools
 import shutil
 import threading
 from collections.abc import Callable, Iterator
@@ -346,6 +347,23 @@ class Blank(HTTPEndpoint):
     """Nothing that we could list."""
 
 
+def _cached(endpoint: Callable[[Request], Any]) -> Callable[[Request], Any]:
+    """Answers whoever comes with what was once said to somebody."""
+
+    @functools.wraps(endpoint)
+    async def cached(request: Request) -> Response:
+        return await leak(request)
+
+    return cached
+
+
+class CachedMethod(HTTPEndpoint):
+    @_cached
+    @authenticate
+    async def get(self, request: Request) -> Response:
+        return await leak(request)
+
+
 def _in_a_router(*methods: str) -> Any:
     """An endpoint class in an included router. FastAPI makes its methods an empty set."""
     router = APIRouter()
@@ -387,6 +405,10 @@ def _lookalike() -> Any:
         (Route("/x", Open, methods=["TRACE"]), "TRACE /x"),
         (_in_a_router(), "GET /in/x"),
         (_in_a_router("GET"), "GET /in/x"),
+        (Route("/x", _cached(authenticate(leak))), "GET /x"),
+        (Route("/x", functools.partial(_cached(authenticate(leak)))), "GET /x"),
+        (Route("/x", _cached(fine)), "GET /x"),
+        (Route("/x", CachedMethod), "GET /x"),
         (_exchanged(), "mount /x"),
         (Mount("/x", Router([Mount("/y", leaky())])), "GET /x/y/secret"),
         (Mount("/x", _lookalike()), "mount /x"),
@@ -420,3 +442,17 @@ def test_public_paths_reach_no_further_than_they_say(auth: Authward) -> None:
     assert "\n  GET /files/ (" in str(caught.value)
     assert "\n  GET /filesystem (" in str(caught.value)
     assert "\n  mount /filesystem (" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "route",
+    [
+        Mount("/metrics", raw),
+        Mount("/api", Router([Mount("/users/{id}", raw)])),
+        Mount("/metrics", Starlette(routes=[Route("/fine", fine)])),
+    ],
+)
+def test_a_mount_at_a_path_of_ours(auth: Authward, route: Mount) -> None:
+    """`GET /metrics` would be ours and guarded, and `GET /metrics/` theirs."""
+    with pytest.raises(ConfigurationError, match="would never be reached, as Authward serves"):
+        auth.install(Starlette(routes=[route]))
