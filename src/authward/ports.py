@@ -306,17 +306,28 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
+class Cursor:
+    """How far a reader has come: all below `head` is seen, but what the transactions write that
+    were `running` then. As many of those as the database has connections.
+    """
+
+    head: int = 0
+    running: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class ChangeBatch:
     """Changes since a cursor, and the cursor to read on from. Applying one twice is harmless."""
 
     changes: Sequence[Change]
-    cursor: int
+    cursor: Cursor
 
 
 class ChangeFeed(Protocol):
-    async def since(self, cursor: int, *, horizon: int) -> ChangeBatch:
-        """Every change visible now that a reader at `cursor` may not have seen. Cursor 0 reads what
-        is younger than `horizon` milliseconds. Never skips a late committer.
+    async def since(self, cursor: Cursor, *, horizon: int) -> ChangeBatch:
+        """Every change visible now that a reader at `cursor` has not seen. `Cursor()` reads what
+        is younger than `horizon` milliseconds. Never skips a late committer, and tells nothing
+        twice, however long a transaction stays open; only a replica may.
         """
         ...
 

@@ -10,13 +10,14 @@ from authward.core.audit import Client, Event
 from authward.core.sessions import Session, Verdict
 from authward.core.users import User, UserChange
 from authward.errors import LastAdmin
-from authward.ports import Change, NewSession, NewUser, Store, UserQuery
+from authward.ports import Change, Cursor, NewSession, NewUser, Store, UserQuery
 
 T = TypeVar("T")
 
 GRACE = 60_000
 LIFETIME = 3_600_000
 HORIZON = 3_600_000
+START = Cursor()
 
 CLIENT = Client("203.0.113.9", "a browser", "r-1")
 
@@ -124,7 +125,7 @@ async def at_once(works: Iterable[Awaitable[T]]) -> list[T]:
     return await asyncio.gather(*works)
 
 
-async def changes(store: Store, cursor: int = 0) -> list[tuple[str, str, int, str | None]]:
+async def changes(store: Store, cursor: Cursor = START) -> list[tuple[str, str, int, str | None]]:
     """All of the feed after `cursor`, without the times."""
     batch = await store.changes.since(cursor, horizon=HORIZON)
     return [plain(change) for change in batch.changes]

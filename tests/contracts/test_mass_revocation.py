@@ -9,7 +9,7 @@ from sqlalchemy import insert, literal
 from authward.core.audit import Event
 from authward.core.permissions import Role
 from authward.errors import TokenRevoked
-from authward.ports import Matched, SessionMatch, Store
+from authward.ports import Cursor, Matched, SessionMatch, Store
 from authward.services.feed import Feed
 from authward.stores import mass_revocation
 from authward.stores.database import Database
@@ -48,7 +48,7 @@ async def test_all_of_them_are_one_change_and_a_later_sign_in_is_not_meant(store
     assert await store.sessions.count_matching(SessionMatch()) == Matched(3, 2)
     assert await end(store, SessionMatch()) == Matched(3, 2)
     assert await live(store, ada.id, bob.id) == [0, 0]
-    [cut] = (await store.changes.since(0, horizon=HORIZON)).changes
+    [cut] = (await store.changes.since(Cursor(), horizon=HORIZON)).changes
     assert (cut.kind, cut.subject) == ("sessions.revoked", "")
     assert cut.before is not None
     assert cut.before % 1000 == 0
@@ -167,7 +167,7 @@ async def test_a_reader_that_comes_after_the_command_knows_the_cut(store: Store)
     user = await add_user(store)
     session = await open_session(store, user)
     await end(store, SessionMatch(role="user", holding=frozenset({"user"})))
-    batch = await store.changes.since(0, horizon=HORIZON)
+    batch = await store.changes.since(Cursor(), horizon=HORIZON)
     known = Feed(
         store.changes,
         TurnedClock(),

@@ -8,7 +8,7 @@ from authward.core.granting import Present
 from authward.core.permissions import DEFAULT_ROLES, Role
 from authward.core.users import User, UserChange
 from authward.errors import Forbidden, NotFound, RoleInUse, ValidationError
-from authward.ports import Store
+from authward.ports import Cursor, Store
 from tests.contracts.making import (
     add_user,
     always,
@@ -44,7 +44,7 @@ async def give(store: Store, user: User, *names: str) -> User | ValidationError:
 
 class TestChanging:
     async def test_a_role_is_made_changed_and_deleted(self, store: Store) -> None:
-        cursor = (await store.changes.since(0, horizon=1)).cursor
+        cursor = (await store.changes.since(Cursor(), horizon=1)).cursor
         assert await store.roles.all() == DEFAULT_ROLES
         assert await put(store, "editor", EDITOR) == (None, EDITOR)
         wider = Role(frozenset({"read:*", "create:posts"}), frozenset({"user", "moderator"}))
@@ -169,7 +169,7 @@ class TestGiving:
     async def test_what_changes_rights_supersedes_and_nothing_else_does(self, store: Store) -> None:
         user = await add_user(store)
         await put(store, "editor", EDITOR)
-        cursor = (await store.changes.since(0, horizon=1)).cursor
+        cursor = (await store.changes.since(Cursor(), horizon=1)).cursor
         for ver, values in enumerate(
             (
                 {"role": "moderator"},

@@ -9,9 +9,9 @@ import pytest
 from authward.core.permissions import Role
 from authward.core.tokens import SKEW
 from authward.errors import TokenExpired, TokenRevoked, Unavailable
-from authward.ports import Change, ChangeBatch
+from authward.ports import Change, ChangeBatch, Cursor
 from authward.services import feed as feed_module
-from authward.services.feed import Feed
+from authward.services.feed import Feed, Pace
 
 HOUR = 3600.0
 
@@ -36,14 +36,14 @@ class Changes:
         self.rows: list[Change] = []
         self.granted: Mapping[str, Role] = {"user": Role()}
         self.broken: Exception | None = None
-        self.asked: list[tuple[int, int]] = []
+        self.asked: list[tuple[Cursor, int]] = []
         self.roles_asked = 0
 
-    async def since(self, cursor: int, *, horizon: int) -> ChangeBatch:
+    async def since(self, cursor: Cursor, *, horizon: int) -> ChangeBatch:
         self.asked.append((cursor, horizon))
         if self.broken is not None:
             raise self.broken
-        return ChangeBatch(self.rows[cursor:], len(self.rows))
+        return ChangeBatch(self.rows[cursor.head :], Cursor(len(self.rows)))
 
     async def roles(self) -> Mapping[str, Role]:
         self.roles_asked += 1
@@ -94,7 +94,7 @@ async def test_it_reads_on_from_where_it_was(feed: Feed, changes: Changes) -> No
     await feed.poll()
     await feed.poll()
     horizon = int((HOUR + 2 * SKEW) * 1000)
-    assert changes.asked == [(0, horizon), (2, horizon)]
+    assert changes.asked == [(Cursor(), horizon), (Cursor(2), horizon)]
 
 
 async def test_each_kind_of_change(feed: Feed, changes: Changes) -> None:
@@ -176,7 +176,7 @@ async def test_it_is_as_old_as_the_beginning_of_the_read(
     """A slow read shows how things were when it began."""
     since = changes.since
 
-    async def slow(cursor: int, *, horizon: int) -> ChangeBatch:
+    async def slow(cursor: Cursor, *, horizon: int) -> ChangeBatch:
         batch = await since(cursor, horizon=horizon)
         clock.at += 61
         return batch
@@ -299,3 +299,89 @@ async def test_it_does_not_start_on_what_it_cannot_read(feed: Feed, changes: Cha
     with pytest.raises(Unavailable):
         await feed.start()
     await feed.stop()
+
+
+async def test_a_late_answer_does_not_undo_a_newer_one(
+    feed: Feed, changes: Changes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await feed.poll()
+    roles, asked, go = changes.roles, asyncio.Event(), asyncio.Event()
+
+    async def late() -> Mapping[str, Role]:
+        snapshot = await roles()
+        if not asked.is_set():
+            asked.set()
+            await go.wait()
+        return snapshot
+
+    monkeypatch.setattr(changes, "roles", late)
+    changes.granted = {"user": Role(frozenset({"update:x"}))}
+    changes.rows.append(Change("roles.changed", "user", 0, None, 0))
+    following = asyncio.create_task(feed.poll())
+    await asked.wait()
+    # Taken away meanwhile, by a request of this process.
+    changes.granted = {"user": Role()}
+    changes.rows.append(Change("roles.changed", "user", 0, None, 0))
+    answered = asyncio.create_task(feed.catch_up())
+    for _ in range(5):
+        await asyncio.sleep(0)
+    go.set()
+    await answered
+    assert feed.permissions(("user",), ()) == frozenset()
+    await following
+    assert feed.permissions(("user",), ()) == frozenset()
+    await feed.poll()
+    assert changes.asked[-1][0] == Cursor(2)
+
+
+async def test_only_what_is_new_counts(
+    feed: Feed, changes: Changes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await feed.poll()
+    version = feed.version
+    feed.apply([revoked("ours")])
+    assert feed.version == version + 1
+    changes.rows = [revoked("ours", 1)]
+    await feed.poll()
+    assert feed.version == version + 1
+    feed.apply([Change("user.revoked", "ada", ver, None, 0) for ver in (1, 2, 2)])
+    assert feed.version == version + 3
+    # Bounded: what was pushed out counts again, which is harmless.
+    monkeypatch.setattr(feed_module, "KNOWN", 3)
+    feed.apply([revoked("more"), revoked("more")])
+    assert len(feed._known) == 1
+    assert feed.version == version + 4
+
+
+async def test_what_was_forgotten_is_new_again(
+    feed: Feed, changes: Changes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed_module, "PRUNE_EVERY", 1)
+    feed.apply([revoked("a")])
+    version = feed.version
+    await feed.poll()
+    before = feed.version
+    feed.apply([revoked("a")])
+    assert (version, feed.version) == (1, before + 1)
+
+
+def test_the_first_goes_at_once_and_the_next_after_the_gap() -> None:
+    pace = Pace(0.02)
+    assert pace.wait(100.0) == 0
+    assert pace.wait(100.0) == pytest.approx(0.02)
+    assert pace.wait(100.03) == pytest.approx(0.01)
+    assert pace.wait(101.0) == 0
+
+
+async def test_who_wakes_without_end_does_not_keep_it_reading(
+    changes: Changes, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed_module, "WAKE_PAUSE_S", 30)
+    feed = feed_of(changes, clock, interval=30)
+    await feed.start()
+    for _ in range(200):
+        feed.wake()
+        await asyncio.sleep(0)
+    await feed.stop()
+    # At the start, and the first word at once.
+    assert len(changes.asked) == 2

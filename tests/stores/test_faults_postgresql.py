@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError, InternalError
 
 from authward.core.users import User, UserChange
 from authward.errors import Unavailable
+from authward.ports import Cursor
 from authward.stores.sql import SqlStore
 from authward.stores.transactions import Transaction
 from tests.contracts.fixtures import Stores
@@ -106,7 +107,7 @@ class TestAway:
             store.users.add(new_user(), happened()),
             store.users.change(user.id, always(revoke=True), happened()),
             store.sessions.revoke(session.id, happened()),
-            store.changes.since(0, horizon=1000),
+            store.changes.since(Cursor(), horizon=1000),
             store.keys.add_first([]),
             store.sweep(),
         ):

@@ -13,6 +13,7 @@ import pytest
 
 from authward.core.users import User
 from authward.errors import Unavailable
+from authward.ports import Cursor
 from authward.stores.sql import SqlStore
 from tests.contracts.fixtures import Stores
 from tests.contracts.making import (
@@ -74,7 +75,7 @@ def writes(store: SqlStore, user: User) -> list[Callable[[], Awaitable[object]]]
 def reads(store: SqlStore, user: User) -> list[Callable[[], Awaitable[object]]]:
     return [
         lambda: store.users.by_id(user.id),
-        lambda: store.changes.since(0, horizon=1000),
+        lambda: store.changes.since(Cursor(), horizon=1000),
         lambda: store.changes.roles(),
         store.ping,
     ]

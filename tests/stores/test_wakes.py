@@ -13,7 +13,7 @@ import asyncpg
 import pytest
 
 from authward.errors import TokenRevoked
-from authward.ports import Change, ChangeBatch, Wakes
+from authward.ports import Change, ChangeBatch, Cursor, Wakes
 from authward.services.feed import Feed
 from authward.stores.listening import PostgresWakes
 from authward.stores.publishing import RedisWakes
@@ -35,7 +35,7 @@ class Counting:
         self.store = store
         self.reads = 0
 
-    async def since(self, cursor: int, *, horizon: int) -> ChangeBatch:
+    async def since(self, cursor: Cursor, *, horizon: int) -> ChangeBatch:
         self.reads += 1
         return await self.store.changes.since(cursor, horizon=horizon)
 
@@ -292,7 +292,7 @@ async def test_many_words_during_a_read_mean_one_more(
     began, go = asyncio.Event(), asyncio.Event()
     since = changes.since
 
-    async def slow(cursor: int, *, horizon: int) -> ChangeBatch:
+    async def slow(cursor: Cursor, *, horizon: int) -> ChangeBatch:
         began.set()
         await go.wait()
         return await since(cursor, horizon=horizon)

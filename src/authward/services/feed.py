@@ -13,11 +13,28 @@ from authward.core.permissions import Role, effective
 from authward.core.revocations import Revocations
 from authward.core.tokens import SKEW
 from authward.errors import Refusal, Unavailable
-from authward.ports import Change, ChangeFeed, Clock
+from authward.ports import Change, ChangeFeed, Clock, Cursor
 
 PRUNE_EVERY = 240  # polls
+WAKE_PAUSE_S = 0.02
+"""Between two reads that were pushed: who may NOTIFY, or publish, must not keep us reading."""
+KNOWN = 10_000
 
 log = logging.getLogger("authward.feed")
+
+
+class Pace:
+    """Whoever comes first goes at once; the next not before `gap` seconds are over."""
+
+    def __init__(self, gap: float) -> None:
+        self._gap = gap
+        self._next = float("-inf")
+
+    def wait(self, now: float) -> float:
+        """How long to wait, in seconds, for the turn that is given herewith."""
+        turn = max(now, self._next)
+        self._next = turn + self._gap
+        return turn - now
 
 
 class Feed:
@@ -50,7 +67,11 @@ class Feed:
         self._max_lag = max_lag
         # Longer by what clocks may differ: a token is dated by one clock, its end by another.
         self._horizon_ms = int((horizon + 2 * SKEW) * 1000)
-        self._cursor = 0
+        self._cursor = Cursor()
+        self._reading = asyncio.Lock()
+        self._woken = Pace(min(WAKE_PAUSE_S, interval))
+        # What was taken in since the last `prune`: our own comes again in the feed.
+        self._known: set[tuple[str, str, int, str | None, int | None]] = set()
         self._read_at: float | None = None
         self.fresh_until = float("-inf")
         """Until when (monotonic) `require_fresh` lets pass."""
@@ -70,13 +91,20 @@ class Feed:
             self._task = None
 
     def wake(self) -> None:
-        """Read soon, as there is news. However often it is called while a read runs, one more
-        follows.
+        """Read soon, as there is news: at once, or if that was just done, `WAKE_PAUSE_S` later.
+        However often it is called until then, it is one read.
         """
         self._news.set()
 
     async def poll(self) -> None:
-        """Read what is new. Raises Unavailable if the database is away."""
+        """Read what is new: all that was committed before the call. Raises Unavailable if the
+        database is away.
+        """
+        # One at a time: an answer that is late must not undo a newer one.
+        async with self._reading:
+            await self._read()
+
+    async def _read(self) -> None:
         began = self._clock.monotonic()
         batch = await self._changes.since(self._cursor, horizon=self._horizon_ms)
         if self._read_at is None or any(change.kind == "roles.changed" for change in batch.changes):
@@ -88,6 +116,7 @@ class Feed:
         self._polls += 1
         if self._polls % PRUNE_EVERY == 0:
             self.revocations.prune(int(self._clock.now() * 1000) - self._horizon_ms)
+            self._known.clear()
 
     async def catch_up(self) -> None:
         """Read what is new; if the database is away, later."""
@@ -98,10 +127,9 @@ class Feed:
 
     def apply(self, changes: Sequence[Change]) -> None:
         """Take changes in: those read, and our own before we answer. Taking one twice is
-        harmless.
+        harmless, and not news.
         """
         now = int(self._clock.now() * 1000)
-        self.version += len(changes)
         for change in changes:
             at = change.at or now
             if change.kind == "session.revoked":
@@ -114,6 +142,15 @@ class Feed:
                 self.revocations.cut(change.subject, change.before or 0, at)
             elif change.kind == "scheme.added":
                 self._on_scheme(change.subject)
+            self._count(change)
+
+    def _count(self, change: Change) -> None:
+        what = (change.kind, change.subject, change.ver, change.keep_session, change.before)
+        if what not in self._known:
+            if len(self._known) >= KNOWN:
+                self._known.clear()
+            self._known.add(what)
+            self.version += 1
 
     def require_fresh(self) -> None:
         """Refuse to answer from a view that was never read or is too old: fail closed. Raises
@@ -149,6 +186,8 @@ class Feed:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._interval):
                     await self._news.wait()
+            if self._news.is_set():
+                await asyncio.sleep(self._woken.wait(self._clock.monotonic()))
             self._news.clear()  # before the read, which may be too early for what comes now
             try:
                 await self.catch_up()

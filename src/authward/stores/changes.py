@@ -1,8 +1,8 @@
 """The change feed in SQL.
 
 SQLite commits in order, so a row's id is the cursor. PostgreSQL does not: a row there carries its
-transaction's number, a reader applies every visible row at or above its cursor, and moves the
-cursor only to the oldest transaction still running.
+transaction's number, and a reader keeps what its snapshot was: the first number that it could not
+show, and which below that still ran. What these write, and what lies above, is new.
 """
 
 from __future__ import annotations
@@ -11,17 +11,18 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import BigInteger, Row, Select, bindparam, null, or_, select, union_all
+from sqlalchemy import ARRAY, BigInteger, Row, Select, bindparam, func, null, or_, select, union_all
 from sqlalchemy.sql.expression import ColumnElement
 
 from authward.core.permissions import Role
-from authward.ports import Change, ChangeBatch
+from authward.ports import Change, ChangeBatch, Cursor
 from authward.stores.database import Database
-from authward.stores.expressions import FEED_HEAD, NOW
+from authward.stores.expressions import FEED_HEAD, FEED_NEXT, NOW, RUNNING
 from authward.stores.schema import changes, role_includes, role_permissions, roles
 from authward.stores.transactions import Transaction
 
 _CURSOR = bindparam("cursor", type_=BigInteger())
+_RUNNING = bindparam("running", type_=ARRAY(BigInteger()))
 _FRESH = changes.c.at >= NOW - bindparam("horizon", type_=BigInteger())
 # What roles grant and include, in one statement, so from one snapshot.
 ROLES = union_all(
@@ -31,15 +32,19 @@ ROLES = union_all(
 )
 
 
-def _since(unseen: ColumnElement[bool]) -> Select[Any]:
+def _since(
+    unseen: ColumnElement[bool], head: ColumnElement[int], running: ColumnElement[Any]
+) -> Select[Any]:
     # One statement, so the rows and the next cursor come from one snapshot.
-    head = select(FEED_HEAD.label("head")).subquery()
-    found = head.outerjoin(changes, unseen & or_(_CURSOR > 0, _FRESH))
-    return select(head.c.head, *changes.c).select_from(found).order_by(changes.c.id)
+    now = select(head.label("head"), running.label("running")).subquery()
+    found = now.outerjoin(changes, unseen & or_(_CURSOR > 0, _FRESH))
+    return select(now.c.head, now.c.running, *changes.c).select_from(found).order_by(changes.c.id)
 
 
-_SQLITE = _since(changes.c.id > _CURSOR)
-_POSTGRESQL = _since(changes.c.xid >= _CURSOR)
+_SQLITE = _since(changes.c.id > _CURSOR, FEED_HEAD, null())
+_POSTGRESQL = _since(
+    or_(changes.c.xid >= _CURSOR, changes.c.xid == func.any(_RUNNING)), FEED_NEXT, RUNNING
+)
 
 
 def roles_of(rows: Iterable[Row[Any]]) -> dict[str, Role]:
@@ -58,19 +63,23 @@ class SqlChanges:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def since(self, cursor: int, *, horizon: int) -> ChangeBatch:
-        statement = _POSTGRESQL if self._database.postgresql else _SQLITE
-        rows = await self._database.read(statement, {"cursor": cursor, "horizon": horizon})
+    async def since(self, cursor: Cursor, *, horizon: int) -> ChangeBatch:
+        values: dict[str, Any] = {"cursor": cursor.head, "horizon": horizon}
+        if self._database.postgresql:
+            values["running"] = list(cursor.running)
+            rows = await self._database.read(_POSTGRESQL, values)
+        else:
+            rows = await self._database.read(_SQLITE, values)
         head = rows[0].head
-        if head < cursor:
+        if head < cursor.head:
             # Another database stands here now: a restored backup, or a replica that counts anew.
-            return await self.since(0, horizon=horizon)
+            return await self.since(Cursor(), horizon=horizon)
         found = [
             Change(row.kind, row.subject, row.ver, row.keep_session, row.at, row.before)
             for row in rows
             if row.id is not None
         ]
-        return ChangeBatch(found, head)
+        return ChangeBatch(found, Cursor(head, tuple(rows[0].running or ())))
 
     async def roles(self) -> Mapping[str, Role]:
         return roles_of(await self._database.read(ROLES))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, bindparam
+from sqlalchemy import ARRAY, BigInteger, bindparam
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.expression import ColumnElement
@@ -61,6 +61,35 @@ def _postgresql_head(element: _FeedHead, compiler: SQLCompiler, **_: Any) -> str
     return "CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS TEXT) AS BIGINT)"
 
 
+class _FeedNext(FunctionElement[int]):
+    type = BigInteger()
+    inherit_cache = True
+    name = "feed_next"
+
+
+@compiles(_FeedNext, "postgresql")
+def _postgresql_next(element: _FeedNext, compiler: SQLCompiler, **_: Any) -> str:
+    # A replica's snapshot does not say which transactions run: there the oldest has to do.
+    return (
+        "CAST(CAST(CASE WHEN pg_is_in_recovery() THEN pg_snapshot_xmin(pg_current_snapshot())"
+        " ELSE pg_snapshot_xmax(pg_current_snapshot()) END AS TEXT) AS BIGINT)"
+    )
+
+
+class _Running(FunctionElement[Any]):
+    type = ARRAY(BigInteger())
+    inherit_cache = True
+    name = "running"
+
+
+@compiles(_Running, "postgresql")
+def _postgresql_running(element: _Running, compiler: SQLCompiler, **_: Any) -> str:
+    return (
+        "ARRAY(SELECT CAST(CAST(one AS TEXT) AS BIGINT)"
+        " FROM pg_snapshot_xip(pg_current_snapshot()) AS one)"
+    )
+
+
 NOW: ColumnElement[int] = _DatabaseTime() + bindparam("clock_offset", type_=BigInteger())
 """Database time in milliseconds plus the clock's offset, at the moment the row is judged.
 Every statement of a transaction is given `clock_offset`.
@@ -70,6 +99,12 @@ TRANSACTION_ID: ColumnElement[int] = _TransactionId()
 """The writing transaction's number on PostgreSQL; 0 on SQLite, where commits are ordered."""
 
 FEED_HEAD: ColumnElement[int] = _FeedHead()
-"""Where a reader that has seen all of `changes` may go on: SQLite's last id given out; on
-PostgreSQL the oldest transaction still running, as whatever lies below it is visible.
+"""Below which all of `changes` is visible: SQLite's last id given out; on PostgreSQL the oldest
+transaction still running.
 """
+
+FEED_NEXT: ColumnElement[int] = _FeedNext()
+"""PostgreSQL only: the first transaction of which this snapshot can show nothing."""
+
+RUNNING: ColumnElement[Any] = _Running()
+"""PostgreSQL only: those below `FEED_NEXT` of which this snapshot shows nothing, as they run."""
