@@ -67,7 +67,9 @@ class Authward:
         self.clock: Clock = SystemClock() if clock is None else clock
         self.policies = Policies(log.warning)
         self._running = Running(self._process)
-        self._admission = Admission(self._running, self.clock)
+        self._admission = Admission(
+            self._running, self.clock, overridable=not self.settings.production
+        )
         self._front = Front(self.settings, self._running, self.clock, headers=headers, cors=cors)
 
     @property

@@ -65,6 +65,10 @@ class Guard(SecurityBase):
     async def __call__(self, connection: HTTPConnection) -> Principal:
         return self.admit(connection.scope)
 
+    @property
+    def overridable(self) -> bool:
+        return self._asked[0].overridable
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Guard) and self._asked == other._asked
 
@@ -120,7 +124,9 @@ class Route(APIRoute):
             scope = request.scope
             overrides: Overrides = getattr(scope["app"], "dependency_overrides", None) or {}
             if overrides:
-                for one in _guards(dependant, overrides):
+                # Those are for tests. In production nobody talks a guard away.
+                tests = all(one.overridable for one in guards)
+                for one in _guards(dependant, overrides) if tests else guards:
                     one.admit(scope)
                 return await ordinary(request)
             for one in guards:

@@ -33,6 +33,14 @@ from authward.ui.pages import File
 
 # What HTTPEndpoint looks for; HEAD is its get's.
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY")
+# What of a class decides who answers.
+_TRUSTED = frozenset({"authward", "fastapi", "starlette"})
+_ROUTER = ("__call__", "app", "handle", "matches")
+_ROUTE = ("handle", "matches", "get_route_handler")
+_CLASS = (
+    *("dispatch", "method_not_allowed", "__await__"),
+    *("__init__", "__new__", "__getattr__", "__getattribute__"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +81,8 @@ class Walk:
         self.apps.append((app, place.full()))
         app = self._opened(app)
         if isinstance(app, Starlette):
+            if differs(app, "__call__"):
+                self._opaque(app, place, rest)
             own = ((place.path, one) for one in app.user_middleware)
             place = replace(place, middleware=(*place.middleware, *own))
             self.fixed.append((app, "router"))
@@ -111,6 +121,8 @@ class Walk:
         if any(one is router for one in self._within):
             return
         self._within.append(router)
+        if differs(router, *_ROUTER):
+            self._opaque(router, place, "")
         routes = [self._apart(route) for route in self._list(router, "routes")]
         fastapi: Any = sys.modules.get("fastapi.routing")
         # FastAPI keeps included routers whole; this is its way to look inside.
@@ -139,6 +151,8 @@ class Walk:
         """
         if not _included(route):
             return route
+        if differs(route.original_router, *_ROUTER):
+            self._opaque(route.original_router, _Place(), route.include_context.prefix)
         router = copy.copy(route.original_router)
         router.routes = [self._apart(one) for one in self._list(route.original_router, "routes")]
         if hasattr(router, "_low_priority_routes"):
@@ -147,6 +161,8 @@ class Walk:
 
     def _route(self, given: Any, place: _Place) -> None:
         route = getattr(given, "original_route", given)
+        if isinstance(route, BaseRoute) and differs(route, *_ROUTE):
+            self._opaque(route, place, getattr(given, "path", None) or "")
         if isinstance(route, Mount):
             self.fixed.append((route, "app"))
             base = _within(route.app, getattr(route, "_base_app", route.app))
@@ -225,10 +241,20 @@ def _keeps(endpoint: Any, base: Any) -> bool:
     """
     if not (inspect.isclass(endpoint) and issubclass(endpoint, base)):
         return False
-    return all(
-        getattr(endpoint, name, None) is getattr(base, name, None)
-        for name in ("dispatch", "method_not_allowed", "__await__")
-    )
+    return all(getattr(endpoint, name, None) is getattr(base, name, None) for name in _CLASS)
+
+
+def differs(what: object, *names: str) -> bool:
+    """Whether one of these is the app's own and not Starlette's, FastAPI's or ours: it may answer
+    as it likes, whatever the routes say.
+    """
+    if not vars(what).keys().isdisjoint(names):
+        return True
+    for name in names:
+        home = next((one for one in type(what).__mro__ if name in vars(one)), None)
+        if home is not None and home.__module__.partition(".")[0] not in _TRUSTED:
+            return True
+    return False
 
 
 def _own(endpoint: Endpoint) -> Who | None:

@@ -58,11 +58,13 @@ class _Opening:
 
 class Admission:
     """Asks the running services who calls. `stand_in` is set by tests alone: it mints the token of
-    those who bring none.
+    those who bring none. Where it is not `overridable`, guards are asked whatever an app's
+    `dependency_overrides` say.
     """
 
-    def __init__(self, running: Runs, clock: Clock) -> None:
+    def __init__(self, running: Runs, clock: Clock, *, overridable: bool = False) -> None:
         self.clock = clock
+        self.overridable = overridable
         self._running = running
         self.stand_in: Callable[[], str] | None = None
 
