@@ -101,7 +101,7 @@ def test_the_fastapi_block_served_as_it_says(folder: Path) -> None:
     (code,) = blocks(readme, "python")
     (lines,) = [block for block in blocks(readme, "sh") if "uvicorn" in block]
     words = lines.strip().splitlines()[-1].removeprefix(".venv/bin/").split()
-    assert words == ["uvicorn", "app:app"]
+    assert words == ["uvicorn", "app:app", "--http", "authward.uvicorn:Http"]
     (folder / "app.py").write_text(code)
     served = subprocess.Popen(
         [sys.executable, "-m", *words, "--port", "0"],
