@@ -132,7 +132,7 @@ class Roles:
                     check_may_edit(held, effective([one], (), present.roles))
                     check_may_edit(held, effective([one], (), later))
             before = present.roles.get(name) or Role()
-            check_may_move(present, before.includes, (after or Role()).includes)
+            check_may_move(held, present, before.includes, (after or Role()).includes)
             return after
 
         def event(before: Role | None, after: Role | None) -> Event:

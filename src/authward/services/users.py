@@ -230,7 +230,7 @@ class Users:
                 raise Forbidden("only an admin changes an address")
             edited = replace(user, **rights)
             check_may_edit(held, rights_of(edited, present.roles))
-            check_may_move(present, user.roles, edited.roles)
+            check_may_move(held, present, user.roles, edited.roles)
             return change
 
         if not USER_ID.fullmatch(user_id):

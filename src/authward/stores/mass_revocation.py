@@ -8,7 +8,7 @@ from functools import partial
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Any
 
-from sqlalchemy import Row, Text, cast, distinct, func, literal, or_, select, tuple_, update
+from sqlalchemy import Row, distinct, func, literal, select, tuple_, update
 from sqlalchemy.sql.expression import ColumnElement
 
 from authward.core.audit import Event
@@ -17,6 +17,7 @@ from authward.stores.database import PATIENCE_S, PAUSE_S, Database
 from authward.stores.expressions import FEED_HEAD, NOW, TRANSACTION_ID
 from authward.stores.schema import sessions, users
 from authward.stores.transactions import Transaction
+from authward.stores.users import holds_one_of
 
 BATCH = 2000
 SECOND = 1000
@@ -152,10 +153,7 @@ def _conditions(match: SessionMatch, before: int | None) -> list[ColumnElement[b
     if match.user_id is not None:
         found.append(sessions.c.user_id == match.user_id)
     if match.role:
-        # Names hold no quotes, so that a quoted one in the JSON text is the whole name.
-        given = cast(users.c.additional_roles, Text)
-        beside = [given.contains(f'"{name}"', autoescape=True) for name in sorted(match.holding)]
-        found.append(or_(users.c.role.in_(match.holding), *beside))
+        found.append(holds_one_of(*sorted(match.holding)))
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from sqlalchemy import Column, Table, Text, cast, delete, func, insert, or_, select
+from sqlalchemy import Column, Table, delete, func, insert, select
 
 from authward.core.audit import Event
 from authward.core.granting import Present
@@ -15,7 +15,7 @@ from authward.stores.changes import ROLES, roles_of
 from authward.stores.database import Database
 from authward.stores.schema import role_includes, role_permissions, roles, users
 from authward.stores.transactions import Transaction
-from authward.stores.users import LOCKED, user_of
+from authward.stores.users import LOCKED, holds_one_of, user_of
 
 # Those who edit roles take turns. Whoever gives one (KEY SHARE) need not wait for them.
 _TURN = select(roles.c.name).order_by(roles.c.name).with_for_update(key_share=True)
@@ -87,8 +87,7 @@ async def _move(
 async def _delete(tx: Transaction, name: str) -> None:
     await tx.run(delete(roles).where(roles.c.name == name))
     # Only now: the statement above waited for whoever was giving it.
-    listed = cast(users.c.additional_roles, Text).contains(f'"{name}"', autoescape=True)
-    holders = select(func.count()).select_from(users).where(or_(users.c.role == name, listed))
+    holders = select(func.count()).select_from(users).where(holds_one_of(name))
     [row] = await tx.rows(holders)
     if row[0]:
         raise RoleInUse(f"accounts that hold {name}: {row[0]}")

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from sqlalchemy import (
+    ColumnElement,
     Row,
     Select,
     Text,
@@ -96,6 +97,14 @@ def user_of(row: Row[Any]) -> User:
     return User(**values)
 
 
+def holds_one_of(*roles: str) -> ColumnElement[bool]:
+    """Whether an account holds one of these roles, as the one that clients see or beside it."""
+    # Names hold no quotes, so that a quoted one in the JSON text is the whole name.
+    given = cast(users.c.additional_roles, Text)
+    beside = (given.contains(f'"{name}"', autoescape=True) for name in roles)
+    return or_(users.c.role.in_(roles), *beside)
+
+
 def _folded(text: str) -> str:
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
 
@@ -158,10 +167,7 @@ class SqlUsers:
                 > tuple_(literal(created_at, users.c.created_at.type), literal(user_id))
             )
         if query.role is not None:
-            beside = cast(users.c.additional_roles, Text).contains(
-                f'"{query.role}"', autoescape=True
-            )
-            statement = statement.where(or_(users.c.role == query.role, beside))
+            statement = statement.where(holds_one_of(query.role))
         if query.search is not None:
             statement = statement.where(
                 users.c.search.contains(_folded(query.search), autoescape=True)
