@@ -78,6 +78,7 @@ async def test_keys_lie_there_sealed(lived: tuple[Here, Account, list[str]]) -> 
     rings = here.services.tokens._rings
     for material in [
         *rings.csrf,
+        *(key.material for key in rings.audit),
         rings.access.signing.key.material,
         rings.refresh.signing.key.material,
     ]:

@@ -35,7 +35,12 @@ class TestKeyStore:
     async def test_a_ring_that_has_keys_takes_no_more(self, store: Store) -> None:
         first = await store.keys.add_first(keys_of("one", ("access", "refresh")))
         stored = await store.keys.add_first(keys_of("two"))
-        assert kids(stored) == {"one-access-0001", "one-refresh-0001", "two-csrf-0001"}
+        assert kids(stored) == {
+            "one-access-0001",
+            "one-refresh-0001",
+            "two-csrf-0001",
+            "two-audit-0001",
+        }
         assert stored[: len(first)] == first
         assert await store.keys.add_first(keys_of("three")) == stored
         assert await store.keys.add_first([]) == stored

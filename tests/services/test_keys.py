@@ -46,7 +46,7 @@ async def test_first_keys_are_made_once_and_differ() -> None:
     store = Keys()
     rings = await load_rings(store, MASTER, os.urandom)
     again = await load_rings(store, MASTER, os.urandom)
-    assert sorted(row.ring for row in store.rows) == ["access", "csrf", "refresh"]
+    assert sorted(row.ring for row in store.rows) == ["access", "audit", "csrf", "refresh"]
     assert again.csrf == rings.csrf
     assert again.access.signing.kid == rings.access.signing.kid
     assert again.refresh.signing.kid == rings.refresh.signing.kid
@@ -54,8 +54,9 @@ async def test_first_keys_are_made_once_and_differ() -> None:
         rings.access.signing.key.material,
         rings.refresh.signing.key.material,
         *rings.csrf,
+        *(key.material for key in rings.audit),
     }
-    assert len(materials) == 3
+    assert len(materials) == 4
     assert all(len(material) == 32 for material in materials)
 
 

@@ -1,7 +1,7 @@
 """Key rings: what a key is, when it may be used, and how it is sealed at rest.
 
-A key's state is pending, signing, verifying or retired. Each ring (access, refresh, csrf) has keys
-of its own, so no secret serves two purposes.
+A key's state is pending, signing, verifying or retired. Each ring (access, refresh, csrf, audit)
+has keys of its own, so no secret serves two purposes.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from cryptography.hazmat.primitives.serialization import load_der_private_key, l
 from authward.core.text import storable
 from authward.errors import ConfigurationError
 
-Ring = Literal["access", "refresh", "csrf"]
+Ring = Literal["access", "refresh", "csrf", "audit"]
 State = Literal["pending", "signing", "verifying", "retired"]
 Algorithm = Literal["HS256", "EdDSA", "ES256", "RS256"]
 
-RINGS: tuple[Ring, ...] = ("access", "refresh", "csrf")
+RINGS: tuple[Ring, ...] = ("access", "refresh", "csrf", "audit")
 HMAC_KEY_BYTES = 32
 RSA_BITS = (2048, 4096)
 NONCE_BYTES = 12

@@ -26,11 +26,14 @@ from authward.ports import Chance, KeyStore, StoredKey
 
 @dataclass(frozen=True, slots=True)
 class Rings:
-    """The rings in use, parsed. `csrf` holds the secrets that verify, the signing one first."""
+    """The rings in use, parsed. `csrf` holds the secrets that verify, `audit` the keys of the audit
+    log; the signing one comes first.
+    """
 
     access: JoseRing
     refresh: JoseRing
     csrf: tuple[bytes, ...]
+    audit: tuple[Key, ...]
 
 
 async def load_rings(store: KeyStore, master: MasterSecret, chance: Chance) -> Rings:
@@ -69,16 +72,21 @@ async def load_rings(store: KeyStore, master: MasterSecret, chance: Chance) -> R
 
 
 def _rings(keys: Sequence[Key]) -> Rings:
-    csrf = sorted(
-        (key for key in keys if key.ring == "csrf" and key.state in ("signing", "verifying")),
-        key=lambda key: key.state != "signing",
-    )
-    check_ring(csrf)
     return Rings(
         access=JoseRing(keys, ring="access", typ="at+jwt", max_chars=MAX_ACCESS_CHARS),
         refresh=JoseRing(keys, ring="refresh", typ="rt+jwt", max_chars=MAX_REFRESH_CHARS),
-        csrf=tuple(key.material for key in csrf),
+        csrf=tuple(key.material for key in _hmac_ring(keys, "csrf")),
+        audit=_hmac_ring(keys, "audit"),
     )
+
+
+def _hmac_ring(keys: Sequence[Key], ring: Ring) -> tuple[Key, ...]:
+    own = sorted(
+        (key for key in keys if key.ring == ring and key.state in ("signing", "verifying")),
+        key=lambda key: key.state != "signing",
+    )
+    check_ring(own)
+    return tuple(own)
 
 
 def _first_key(ring: Ring, chance: Chance) -> Key:
