@@ -247,7 +247,7 @@ class SessionStore(Protocol):
 
         Not one transaction, as others must get their turn: `began` is recorded first, then some
         thousands at a time end, and `ended` is recorded last. If tokens can tell (`match.cut`), one
-        change is announced, before any session ends; else each part announces the accounts it
+        change is announced for all, or for each role meant, before any session ends; else each part announces the accounts it
         touched, superseded. Sessions opened until the whole second is over are meant too; it is
         waited for, and so is, for a bounded time, whoever was opening one then. Repeating it after
         an error is harmless.
@@ -317,10 +317,13 @@ class Cursor:
 
 @dataclass(frozen=True, slots=True)
 class ChangeBatch:
-    """Changes since a cursor, and the cursor to read on from. Applying one twice is harmless."""
+    """Changes since a cursor, and the cursor to read on from. Applying one twice is harmless.
+    `anew`: another database stands there now, and whatever was read of it before is void.
+    """
 
     changes: Sequence[Change]
     cursor: Cursor
+    anew: bool = False
 
 
 class ChangeFeed(Protocol):

@@ -68,6 +68,15 @@ async def test_a_role_is_matched_as_the_role_or_beside_it_by_its_whole_name(stor
     assert [kind[:2] for kind in await changes(store)] == [("sessions.revoked", "moderator")]
 
 
+async def test_each_role_that_is_meant_is_announced_by_its_own_name(store: Store) -> None:
+    match = SessionMatch(role="moderator", holding=frozenset({"moderator", "chief"}))
+    await end(store, match)
+    assert [kind[:2] for kind in await changes(store)] == [
+        ("sessions.revoked", "chief"),
+        ("sessions.revoked", "moderator"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("holding", "ended"),
     [

@@ -38,11 +38,14 @@ class Changes:
         self.broken: Exception | None = None
         self.asked: list[tuple[Cursor, int]] = []
         self.roles_asked = 0
+        self.anew = False
 
     async def since(self, cursor: Cursor, *, horizon: int) -> ChangeBatch:
         self.asked.append((cursor, horizon))
         if self.broken is not None:
             raise self.broken
+        if self.anew:
+            return ChangeBatch((), Cursor(1), anew=True)
         return ChangeBatch(self.rows[cursor.head :], Cursor(len(self.rows)))
 
     async def roles(self) -> Mapping[str, Role]:
@@ -212,6 +215,12 @@ async def test_roles_are_read_first_and_when_they_change(feed: Feed, changes: Ch
     changes.rows.append(Change("roles.changed", "", 0, None, 0))
     await feed.poll()
     assert (feed.roles_version, changes.roles_asked) == (1, 2)
+
+    # A backup was put back: the roles are those it holds, though it tells of no change.
+    changes.granted = {"admin": Role()}
+    changes.anew = True
+    await feed.poll()
+    assert (feed.roles_version, feed.permissions(("admin",), ())) == (2, frozenset())
 
     changes.granted = {"admin": Role()}
     changes.rows.append(Change("roles.changed", "", 0, None, 0))

@@ -48,6 +48,21 @@ async def test_who_holds_a_role_that_includes_it_is_signed_out(services: Service
     assert (ended["role"], ended["sessions"], ended["accounts"]) == ("moderator", 2, 1)
 
 
+async def test_a_role_that_stops_including_it_brings_no_token_back(services: Services) -> None:
+    await services.roles.put(None, "chief", ["read:x"], ["moderator"], HERE)
+    ada = await register(services)
+    await services.users.set_role(None, ada.user.id, "chief", HERE)
+    ada = await services.accounts.login(
+        "ada@example.com", password="correct horse battery", client=HERE, presented=None
+    )
+    assert outcome(services, ada) == "good"
+    await incidents.revoke(
+        services, incidents.matching(services, SessionMatch(role="moderator")), HERE
+    )
+    await services.roles.put(None, "chief", ["read:x"], (), HERE)
+    assert outcome(services, ada) == "token_revoked"
+
+
 async def test_a_whole_account_ends_by_its_version(services: Services) -> None:
     ada, bob = await register(services), await register(services, "bob@example.com")
     done = await incidents.revoke(services, SessionMatch(user_id=ada.user.id), HERE)

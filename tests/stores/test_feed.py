@@ -131,6 +131,8 @@ class TestAnotherDatabaseInItsPlace:
         ahead = await store.changes.since(Cursor(2**60), horizon=HORIZON)
         assert [change.subject for change in ahead.changes] == [user.id]
         assert 0 < ahead.cursor.head < 2**60
+        assert ahead.anew
+        assert not (await store.changes.since(ahead.cursor, horizon=HORIZON)).anew
 
     async def test_ids_are_not_given_out_twice(self, store: Store, clock: TurnedClock) -> None:
         user = await add_user(store)

@@ -107,7 +107,8 @@ class Feed:
     async def _read(self) -> None:
         began = self._clock.monotonic()
         batch = await self._changes.since(self._cursor, horizon=self._horizon_ms)
-        if self._read_at is None or any(change.kind == "roles.changed" for change in batch.changes):
+        roles_moved = any(change.kind == "roles.changed" for change in batch.changes)
+        if self._read_at is None or batch.anew or roles_moved:
             self._set_roles(await self._changes.roles())
         self.apply(batch.changes)
         self._cursor = batch.cursor

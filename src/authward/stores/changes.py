@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import ARRAY, BigInteger, Row, Select, bindparam, func, null, or_, select, union_all
@@ -73,7 +74,7 @@ class SqlChanges:
         head = rows[0].head
         if head < cursor.head:
             # Another database stands here now: a restored backup, or a replica that counts anew.
-            return await self.since(Cursor(), horizon=horizon)
+            return replace(await self.since(Cursor(), horizon=horizon), anew=True)
         found = [
             Change(row.kind, row.subject, row.ver, row.keep_session, row.at, row.before)
             for row in rows

@@ -63,7 +63,11 @@ async def _begin(database: Database, match: SessionMatch, began: Event) -> int:
         cut = cut if match.before is None else min(cut, match.before)
         await tx.record(began)
         if match.cut:
-            await tx.announce(Change("sessions.revoked", match.role, 0, None, 0, cut))
+            # Each role by its own name: one that stops including another later stays cut.
+            named = sorted(match.holding | {match.role})
+            await tx.announce(
+                *(Change("sessions.revoked", role, 0, None, 0, cut) for role in named)
+            )
         return cut
 
     return await database.write(work)
