@@ -14,7 +14,9 @@ from authward.core.bearer import SUBPROTOCOL
 from authward.errors import InternalError, Refusal
 
 CHECK_EVERY = 0.5
-"""Seconds between two looks at what is known in memory; no database is asked."""
+"""Seconds between two looks at what is known in memory, where nobody wakes us; no database is
+asked.
+"""
 
 _CODES = {401: 4401, 403: 4403, 500: 1011, 503: 1013}
 
@@ -71,6 +73,14 @@ class Socket:
         self._check = check
         if self._accepted:
             self._look()
+
+    def wake(self, after: float = 0) -> None:
+        """Ask `after` seconds from now, if it is not asked before: there is news."""
+        if self._timer is not None:
+            loop = asyncio.get_running_loop()
+            if loop.time() + after < self._timer.when():
+                self._rest()
+                self._timer = loop.call_later(after, self._look)
 
     async def _sending(self, message: Message) -> None:
         kind = message["type"]
