@@ -118,7 +118,7 @@ async def test_who_watches_hears_of_what_is_news(feed: Feed, changes: Changes) -
     heard: list[tuple[str, str]] = []
 
     def listen(user: str, session: str) -> None:
-        def hear(after: float) -> None:
+        def hear() -> None:
             assert feed.roles == changes.granted
             heard.append((user, refusal_of(feed, user, session, 0)))
 

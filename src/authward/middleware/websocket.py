@@ -48,7 +48,7 @@ class Socket:
         self._ending: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._pending: asyncio.Task[Message] | None = None
         self._closing: asyncio.Task[None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
 
     async def run(self, app: ASGIApp, scope: Scope) -> None:
         """Run `app` on this connection. A Refusal it raises closes the socket; a handshake not yet
@@ -74,13 +74,11 @@ class Socket:
         if self._accepted:
             self._look()
 
-    def wake(self, after: float = 0) -> None:
-        """Ask `after` seconds from now, if it is not asked before: there is news."""
+    def wake(self) -> None:
+        """Ask soon: there is news."""
         if self._timer is not None:
-            loop = asyncio.get_running_loop()
-            if loop.time() + after < self._timer.when():
-                self._rest()
-                self._timer = loop.call_later(after, self._look)
+            self._timer.cancel()
+            self._timer = asyncio.get_running_loop().call_soon(self._look)
 
     async def _sending(self, message: Message) -> None:
         kind = message["type"]

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterator
+from itertools import islice
 from typing import TypeAlias
 
 from authward.ports import Change
 
-Hear: TypeAlias = Callable[[float], None]
-"""Told to look at once more what it stands on, in so many seconds."""
+Hear: TypeAlias = Callable[[], None]
+"""Told to look once more at what it stands on."""
 
 AT_ONCE, EVERY_S = 50, 0.005
-"""What concerns everybody is looked at by so many, and after that time by the next: thousands of
+"""What concerns many is told to so many of them, and after that time to the next: thousands of
 looks in one turn of the event loop would keep requests waiting.
 """
 
@@ -49,15 +51,19 @@ class Watching:
     def tell(self, change: Change) -> None:
         """Let those hear whom a change concerns that has been taken in."""
         if change.kind in ("session.revoked", "user.revoked", "user.superseded"):
-            _tell(self._by_id.get(change.subject, {}).values())
+            _tell(iter([*self._by_id.get(change.subject, {}).values()]))
         elif change.kind == "sessions.revoked":
             self.tell_all()
 
     def tell_all(self) -> None:
         """Let everybody hear, as what roles grant has changed, or some sessions of many ended."""
-        _tell(self._all.values())
+        _tell(iter([*self._all.values()]))
 
 
-def _tell(those: Iterable[Hear]) -> None:
-    for number, hear in enumerate(those):
-        hear(number // AT_ONCE * EVERY_S)
+def _tell(those: Iterator[Hear]) -> None:
+    told = 0
+    for hear in islice(those, AT_ONCE):
+        hear()
+        told += 1
+    if told == AT_ONCE:
+        asyncio.get_running_loop().call_later(EVERY_S, _tell, those)
