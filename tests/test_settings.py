@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from authward import settings as module
+from authward import checks as module
+from authward.checks import parse_duration
 from authward.errors import ConfigurationError
-from authward.settings import PREFIX, Settings, parse_duration
+from authward.settings import PREFIX, Settings
 from tests.generating import few
 
 SECRET = "m3f0Qn8zR1vXc7LJw2KpTt5yHsBdGa9eUiOoZqWxYk4="

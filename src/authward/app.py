@@ -115,7 +115,8 @@ class Authward:
         start-up and shutdown. Call it once, before the app serves. Raises ConfigurationError.
 
         With `deny_by_default` the app does not start on a route that does not say who may call it,
-        and takes none later. `public` are the paths of routes, mounts and frontends for anyone.
+        and takes none later. `public` are the paths of routes, mounts and frontends for anyone,
+        each perhaps behind a method or a kind: "GET /health", "mount /files".
         """
         from authward.starlette import install
 

@@ -4,8 +4,8 @@ none later.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol, SupportsIndex
 from weakref import WeakKeyDictionary
 
@@ -13,10 +13,10 @@ from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
-from authward.core.paths import several
-from authward.declared import ANYONE, Declared, plain
+from authward.declared import Declared
 from authward.errors import ConfigurationError
 from authward.middleware.shield import Shield
+from authward.opened import Opened, with_public
 from authward.settings import Settings
 from authward.walking import Walk
 
@@ -35,7 +35,7 @@ class Known:
     """The Authward of an app, and what `install` was told. `app` is what a shield stands before."""
 
     auth: Knows
-    public: tuple[str, ...] = ()
+    public: tuple[Opened, ...] = ()
     pages: frozenset[str] = frozenset()
     deny_by_default: bool = False
     app: ASGIApp | None = None
@@ -82,53 +82,10 @@ def require_declared(found: Iterable[Declared]) -> None:
     )
 
 
-def public_paths(given: Collection[str]) -> tuple[str, ...]:
-    """The paths that `install` takes as public. Raises ConfigurationError."""
-    paths = several("public", given)
-    for path in paths:
-        if type(path) is not str or not path.startswith("/"):
-            raise ConfigurationError(
-                f"public: {path!r} is not a path. It begins with '/', as in public=['/health']"
-            )
-    return tuple(plain(path) for path in paths)
-
-
-def with_public(
-    found: Sequence[Declared], paths: Collection[str], pages: Collection[str], *, strict: bool
-) -> list[Declared]:
-    """`found`, with what `paths` name declared: a route, or a mount and all below it. Guards below
-    a mount go on asking.
-
-    Raises ConfigurationError for a path that names a route with a guard and, if `strict`, for one
-    that names nothing; but one of `pages` may be switched off.
-    """
-    named = set(paths)
-    used = set(pages)
-    declared = []
-    for one in found:
-        hits = named.intersection((one.path, *one.below, *(f"{path}/" for path in one.below)))
-        used |= hits
-        declared.append(replace(one, who=ANYONE) if hits and one.who is None else one)
-    opaque = {one.path for one in found if one.below and one.below[-1] == one.path}
-    for one in found:
-        if one.path in named - opaque and one.who is not None and one.who.needs:
-            raise ConfigurationError(
-                f"public: {one.path} is named, and {one} has a guard: {one.who}. "
-                "Remove one of the two"
-            )
-    unused = sorted(named - used)
-    if strict and unused:
-        raise ConfigurationError(
-            f"public: nothing lies at {', '.join(unused)}. Name the whole path of a route, as "
-            "`authward routes` shows it, or of a mount or frontend"
-        )
-    return declared
-
-
 class Denying:
     """Keeps an app to what it has declared."""
 
-    def __init__(self, app: Starlette, public: tuple[str, ...], pages: frozenset[str]) -> None:
+    def __init__(self, app: Starlette, public: tuple[Opened, ...], pages: frozenset[str]) -> None:
         self._app = app
         self._public = public
         self._pages = pages

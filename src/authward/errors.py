@@ -98,7 +98,25 @@ class RefreshTokenReused(Unauthorized):
 
 
 class Forbidden(Refusal):
+    """403. `roles` and `permissions` are those that the caller lacks. Clients are not told of them,
+    but by a server in development.
+    """
+
     code, status, text = "forbidden", 403, "Forbidden: insufficient permissions"
+
+    def __init__(
+        self,
+        reason: str = "",
+        *,
+        text: str | None = None,
+        details: Sequence[Detail] = (),
+        audited: bool = False,
+        roles: Sequence[str] = (),
+        permissions: Sequence[str] = (),
+    ) -> None:
+        super().__init__(reason, text=text, details=details, audited=audited)
+        self.roles = tuple(roles)
+        self.permissions = tuple(permissions)
 
 
 class CsrfFailed(Forbidden):

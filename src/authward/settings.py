@@ -6,9 +6,6 @@ What cannot be honoured stops start-up with the cure.
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -29,59 +26,31 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from authward.checks import (
+    check_database_url,
+    check_redis_url,
+    explain,
+    lies_on_network,
+    parse_duration,
+    parse_limit,
+    refuse_unknown_variables,
+    split,
+)
 from authward.core.clients import ClientRule
 from authward.core.hosts import host_name, is_loopback
 from authward.core.limits import HeaderStyle, Limit
 from authward.core.origins import configured_origin
-from authward.core.text import printable
 from authward.errors import ConfigurationError
 
 PREFIX = "AUTHWARD_"
 TOML = "authward.toml"
-MOUNTS = Path("/proc/mounts")
 MAX_TTL = 3650 * 86400
 MOST_IN_DATABASE = 1000
 """Of a limit that is counted there, one row a key."""
-_DURATION = re.compile(r"([0-9]{1,12})(ms|s|m|h|d|w)?")
-_UNITS = {None: 1, "ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-_NETWORK_FILESYSTEMS = (
-    "nfs",
-    "nfs4",
-    "cifs",
-    "smb3",
-    "smbfs",
-    "9p",
-    "fuse.sshfs",
-    "ceph",
-    "glusterfs",
-)
-
-
-def parse_duration(value: object) -> object:
-    """`90`, `15m`, `7d` or `500ms` as seconds."""
-    if isinstance(value, str):
-        found = _DURATION.fullmatch(value.strip())
-        if found:
-            return int(found[1]) * _UNITS[found[2]]
-        raise ValueError(f"'{value}' is not a duration. Write it like '15m', '7d' or '30s'")
-    return value
-
-
-def _split(value: object) -> object:
-    if isinstance(value, str):
-        return [part.strip() for part in value.split(",") if part.strip()]
-    return value
 
 
 Duration = Annotated[float, BeforeValidator(parse_duration), Field(allow_inf_nan=False)]
-
-
-def parse_limit(value: object) -> object:
-    """`100/15m`, or `off` as None."""
-    return Limit.parse(value) if isinstance(value, str) else value
-
-
-Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split)]
 Rate = Annotated[Limit | None, NoDecode, BeforeValidator(parse_limit)]
 Protection = Literal["cors", "csrf", "rate_limit"]
 
@@ -116,7 +85,7 @@ class Settings(BaseSettings):
     rate_limit_clients: int = Field(default=100_000, ge=100, le=10_000_000)
     rate_limit_headers: HeaderStyle = "draft-6"
     body_limit: int = Field(default=1024 * 1024, ge=1024)
-    report_only: Annotated[tuple[Protection, ...], NoDecode, BeforeValidator(_split)] = ()
+    report_only: Annotated[tuple[Protection, ...], NoDecode, BeforeValidator(split)] = ()
     access_ttl: Duration = Field(default=900, ge=1)
     refresh_ttl: Duration = Field(default=7 * 86400, ge=60, le=MAX_TTL)
     refresh_grace: Duration = Field(default=10, ge=0, le=300)
@@ -138,11 +107,11 @@ class Settings(BaseSettings):
     dangerously_plain_http: bool = False
 
     def __init__(self, **values: Any) -> None:
-        _refuse_unknown_variables(os.environ, type(self).model_fields)
+        refuse_unknown_variables(os.environ, PREFIX, type(self).model_fields)
         try:
             super().__init__(**values)
         except ValidationError as error:
-            raise ConfigurationError(_explain(error)) from None
+            raise ConfigurationError(explain(error)) from None
         except (ValueError, OSError) as error:
             raise ConfigurationError(f"{TOML}: cannot be read: {error}") from None
 
@@ -179,23 +148,7 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _database_url(cls, value: str) -> str:
-        scheme = value.partition(":")[0]
-        if scheme not in ("sqlite", "postgresql"):
-            raise ConfigurationError(
-                f"database_url: scheme '{scheme}' is not known. "
-                "Use sqlite:///authward.db or postgresql://user@host/name"
-            )
-        # Two slashes would name a host, and the file after them would be silently another.
-        if scheme == "sqlite" and not value.startswith("sqlite:///"):
-            name = value.removeprefix("sqlite:").lstrip("/") or "authward.db"
-            raise ConfigurationError(
-                f"database_url: '{value}' names no file. Did you mean 'sqlite:///{name}'?"
-            )
-        if value.startswith("sqlite:///:memory:"):
-            raise ConfigurationError(
-                "database_url: ':memory:' would be another database on each connection. Name a file"
-            )
-        return value
+        return check_database_url(value)
 
     @property
     def clients(self) -> ClientRule:
@@ -207,16 +160,7 @@ class Settings(BaseSettings):
     @field_validator("redis_url")
     @classmethod
     def _redis_url(cls, value: str | None) -> str | None:
-        # redis-py takes what it cannot read for localhost and database 0. Nothing of the value is
-        # told: it may hold a password anywhere.
-        if value is not None and not _names_redis(value):
-            raise ConfigurationError(
-                "redis_url: names no server. "
-                "Use redis://user:password@host:6379/0, rediss://host:6379/0 or unix:///path"
-            )
-        if value is not None and find_spec("redis") is None:
-            raise ConfigurationError("redis_url: needs Redis's client: pip install redis hiredis")
-        return value
+        return None if value is None else check_redis_url(value)
 
     @model_validator(mode="after")
     def _safe_together(self) -> Self:
@@ -283,7 +227,7 @@ class Settings(BaseSettings):
                         f"{setting}: '{origin}' is plain http, and ENV is production. Use https"
                     )
         path = self.sqlite_path
-        if path is not None and _on_network(path):
+        if path is not None and lies_on_network(path):
             raise ConfigurationError(
                 f"database_url: {path} lies on a network file system, where SQLite loses data. "
                 "Use a local disk or PostgreSQL"
@@ -307,79 +251,3 @@ class Settings(BaseSettings):
             return self.secret_file.absolute()
         database = self.sqlite_path or Path("authward").absolute()
         return database.with_name(f"{database.name}.secret")
-
-
-def _names_redis(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        if parts.scheme == "unix":
-            return url.startswith("unix://") and not parts.hostname and len(parts.path) > 1
-        stated = parts.port is None or parts.port > 0
-    except ValueError:
-        return False
-    database = re.fullmatch("/?[0-9]*", parts.path, re.ASCII)
-    return parts.scheme in ("redis", "rediss") and bool(parts.hostname and database) and stated
-
-
-def _refuse_unknown_variables(environment: Mapping[str, str], fields: Mapping[str, object]) -> None:
-    known = {PREFIX + name.upper() for name in fields}
-    for name in environment:
-        if (
-            name.upper().startswith(PREFIX)
-            and name.upper() not in known
-            and not name.startswith("AUTHWARD_TEST_")
-        ):
-            import difflib
-
-            # Without the prefix, which would make any two names look alike.
-            names = [one.upper() for one in fields]
-            close = difflib.get_close_matches(name.upper().removeprefix(PREFIX), names, n=1)
-            hint = (
-                f" Did you mean {PREFIX}{close[0]}?"
-                if close
-                else " See the settings page of the docs"
-            )
-            raise ConfigurationError(f"{name}: no such setting.{hint}")
-
-
-def _explain(error: ValidationError) -> str:
-    lines = []
-    for problem in error.errors(include_url=False):
-        name = ".".join(str(part) for part in problem["loc"]) or "settings"
-        text = problem["msg"].removeprefix("Value error, ")
-        if problem["type"] == "extra_forbidden":
-            text = "no such setting"
-        elif problem["type"] == "literal_error":
-            # Settings that are a choice hold no secret: their value may be told.
-            text = _no_choice(str(problem["input"]), problem["ctx"]["expected"])
-        lines.append(f"{name}: {text}")
-    return "\n".join(lines)
-
-
-def _no_choice(value: str, expected: str) -> str:
-    import difflib
-
-    choices = re.findall(r"'([^']*)'", expected)
-    shown = printable(value, 40)
-    meant = value.strip().lower()
-    close = [one for one in choices if len(meant) > 1 and one.startswith(meant)]
-    close += difflib.get_close_matches(meant, choices, n=1, cutoff=0.5)
-    hint = f"Did you mean '{close[0]}'?" if close else f"Use one of: {', '.join(choices)}"
-    return f"'{shown}' is none of the choices. {hint}"
-
-
-def _on_network(path: Path) -> bool:
-    """Whether the system shows `path` on a network file system. Unknown systems pass."""
-    try:
-        mounts = MOUNTS.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return False
-    real = path.resolve()
-    best = ("", "")
-    for line in mounts:
-        fields = line.split(" ")
-        # A space in a folder's name is written \040 there.
-        point = fields[1].replace("\\040", " ") if len(fields) > 2 else ""
-        if point and real.is_relative_to(point) and len(point) >= len(best[0]):
-            best = (point, fields[2])
-    return best[1] in _NETWORK_FILESYSTEMS

@@ -26,12 +26,13 @@ from starlette.websockets import WebSocket
 from authward.core.principal import Principal
 from authward.core.requirements import Requirement, requirements
 from authward.declared import ANYONE, Need, Who, mark, marked
-from authward.deny import Denying, Known, know, known, public_paths, walk, with_public
+from authward.deny import Denying, Known, know, known, walk
 from authward.errors import ConfigurationError, InternalError, Refusal
 from authward.http.admission import ADMISSION, Admission, named
 from authward.http.endpoint import Site
 from authward.http.responses import http_error_response, refusal_response
 from authward.middleware.websocket import close_code
+from authward.opened import public_paths, with_public
 from authward.ports import Clock
 from authward.settings import Settings
 

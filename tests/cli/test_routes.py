@@ -215,6 +215,21 @@ def test_public_paths_in_vain(run: Run, app: Path) -> None:
     assert "nothing lies at /gone" in run("routes shop:app --check", code=1).stderr
 
 
+def test_a_path_opened_for_one_method(run: Run, app: Path) -> None:
+    """An endpoint of several methods is shown as what it is to each."""
+    both = """
+@app.api_route("/hook", methods=["GET", "POST", "PUT"])
+async def hook(): ...
+"""
+    forget(app, APP.replace('["/static"]', '["/static", "GET /hook"]') + both)
+    listed = lines(run("routes shop:app").stdout)
+    assert ["GET", "/hook", "anyone", "-", "100/15m"] in listed
+    assert ["POST,PUT", "/hook", "UNDECLARED", "origin", "100/15m"] in listed
+    assert "\n  POST,PUT /hook (shop.hook)" in run("routes shop:app --check", code=1).stderr
+    forget(app, APP.replace('["/static"]', '["/static", "get /hook"]') + both)
+    assert "Did you mean 'GET /hook'?" in run("routes shop:app", code=2).stderr
+
+
 class TestSnapshot:
     def test_missing(self, run: Run, app: Path) -> None:
         failed = run("routes shop:app --snapshot routes.txt", code=2)

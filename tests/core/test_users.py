@@ -202,8 +202,10 @@ def test_a_moderator_edits_whoever_holds_no_more_than_they_do(target):
 
 @pytest.mark.parametrize("target", [SOME | {"list:users"}, frozenset({"read:audit"})], ids=sorted)
 def test_a_moderator_does_not_edit_whoever_holds_more(target):
-    with pytest.raises(Forbidden):
+    with pytest.raises(Forbidden) as refused:
         check_may_edit(SOME, target)
+    assert refused.value.permissions == tuple(sorted(target - SOME))
+    assert refused.value.roles == ()
 
 
 def test_an_admin_edits_anyone():

@@ -8,7 +8,7 @@ from authward.core.grants import holds
 from authward.core.permissions import Role, check_access, effective, held_roles
 from authward.core.principal import Principal
 from authward.core.requirements import all_of, any_of
-from authward.core.why import Source, bringing, missing, why
+from authward.core.why import MOST_TOLD, Source, bringing, lacking, missing, why
 from authward.errors import Detail, Forbidden
 from tests.core.test_grants import grants, permissions
 from tests.generating import many
@@ -173,3 +173,27 @@ def test_what_no_role_grants() -> None:
 
 def test_an_included_role_is_held() -> None:
     assert missing(caller(role="chief"), ("author",), (), KNOWN) == []
+
+
+def test_what_the_rule_of_granting_missed() -> None:
+    refusal = Forbidden(roles=("author", "user"), permissions=("read:reports", "read:*"))
+    assert lacking(refusal, KNOWN) == [
+        Detail("role", "missing_grant", message)
+        for message in (
+            "Needs the role author. Roles that include it: chief, editor.",
+            "Needs the role user.",
+        )
+    ] + [
+        Detail("permission", "missing_grant", message)
+        for message in (
+            "Needs read:reports. Roles that grant it: auditor, chief, editor, admin.",
+            "Needs read:*. Roles that grant it: admin.",
+        )
+    ]
+    assert lacking(Forbidden("an address is denied"), KNOWN) == []
+
+
+def test_who_lacks_hundreds_is_told_of_some() -> None:
+    names = tuple(f"read:x{number:03}" for number in range(300))
+    found = lacking(Forbidden(permissions=names, roles=names), KNOWN)
+    assert [one.field for one in found] == ["role"] * MOST_TOLD + ["permission"] * MOST_TOLD

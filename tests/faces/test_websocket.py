@@ -27,6 +27,7 @@ from authward.errors import (
     TokenRevoked,
     Unavailable,
 )
+from authward.middleware import websocket
 from authward.middleware.websocket import Disconnected, Socket, close_code
 from authward.testing import TurnableClock, access_token, as_user
 
@@ -400,6 +401,27 @@ class TestSocket:
 
         await wire.run(app)
         assert [(one["type"], one["code"]) for one in wire.sent] == [("websocket.close", 4401)]
+
+    async def test_it_is_woken_by_news(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(websocket, "CHECK_EVERY", 3600)
+        wire = Wire()
+        wire.socket.wake()  # nobody is asked before it is accepted
+
+        async def app(receive: Receive, send: Send) -> None:
+            await send(ACCEPT)
+            waiting = asyncio.ensure_future(receive())
+            wire.socket.wake()
+            await asyncio.sleep(0)
+            assert not waiting.done()
+            wire.holds = TokenRevoked()
+            wire.socket.wake()
+            wire.socket.wake()
+            assert (await waiting)["code"] == 4401
+            wire.socket.wake()
+
+        async with asyncio.timeout(10):
+            await wire.run(app)
+        assert [one["type"] for one in wire.sent] == ["websocket.accept", "websocket.close"]
 
     async def test_a_message_is_not_lost_when_the_app_gives_up_waiting(self) -> None:
         wire = Wire()

@@ -1,4 +1,4 @@
-"""A WebSocket whose session another process ends is closed on the wire within a second."""
+"""A WebSocket whose session another process ends is closed as soon as that is known here."""
 
 import asyncio
 import time
@@ -11,13 +11,16 @@ import pytest
 from fastapi import FastAPI, WebSocket
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
+from websockets.typing import Subprotocol
 
 from authward import Authward, Principal
 from authward.core.audit import Client, Event
 from authward.core.users import UserChange
+from authward.middleware import websocket
 from authward.stores.sql import SqlStore
 from authward.testing import TurnableClock
 from tests.middleware.listening import listening
+from tests.serving import SECRET
 
 BODY = {"email": "ada@example.com", "password": "correct horse battery", "name": "Ada"}
 
@@ -70,3 +73,90 @@ async def test_closed_within_a_second(
     assert closed.value.rcvd is not None
     assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (4401, reason)
     assert took < 1
+
+
+async def signed_up(port: int, email: str) -> list[Subprotocol]:
+    """The subprotocols that a new account offers."""
+    async with httpx2.AsyncClient(base_url=f"http://localhost:{port}") as client:
+        answer = await client.post("/api/auth/register", json={**BODY, "email": email})
+    token = answer.json()["data"]["accessToken"]
+    return [Subprotocol("authward.bearer"), Subprotocol(token)]
+
+
+@pytest.mark.parametrize(("how", "reason"), [(revoke, "token_revoked"), (demote, "token_expired")])
+async def test_the_feed_wakes_the_socket_it_concerns(
+    database_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    how: Callable,
+    reason: str,
+) -> None:
+    """No socket looks by itself here: what closes one is the news, pushed where that can be."""
+    monkeypatch.setattr(websocket, "CHECK_EVERY", 3600)
+    auth = Authward(database_url=database_url, secret=SECRET)
+    app = FastAPI()
+    auth.install(app)
+    entered: list[Principal] = []
+
+    @app.websocket("/ws")
+    async def ws(websocket: WebSocket, me: Annotated[Principal, auth.authenticate]) -> None:
+        entered.append(me)
+        await websocket.accept()
+        async for text in websocket.iter_text():
+            await websocket.send_text(text)
+
+    store = SqlStore(database_url, TurnableClock())  # the connections of another process
+    try:
+        async with listening(app) as port:
+            address = f"ws://localhost:{port}/ws"
+            ada, eve = [await signed_up(port, f"{name}@example.com") for name in ("ada", "eve")]
+            async with (
+                connect(address, subprotocols=ada, proxy=None) as closes,
+                connect(address, subprotocols=eve, proxy=None) as stays,
+            ):
+                me = entered[0]
+                await how(store, me.id, me.session_id)
+                with pytest.raises(ConnectionClosed) as closed:
+                    async with asyncio.timeout(10):
+                        await closes.recv()
+                await stays.send("still here")
+                assert await stays.recv() == "still here"
+            watching = auth.services.feed.watching
+            async with asyncio.timeout(10):
+                while watching._all:  # noqa: ASYNC110 - the endpoint hears of the end a little later
+                    await asyncio.sleep(0.005)
+            assert not watching._by_id
+    finally:
+        await store.close()
+        await auth.shutdown()
+    assert closed.value.rcvd is not None
+    assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (4401, reason)
+
+
+async def test_a_role_that_lost_a_permission_closes_who_needs_it(
+    make_auth: Callable[..., Authward], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(websocket, "CHECK_EVERY", 3600)
+    auth = make_auth()
+    app = FastAPI()
+    auth.install(app)
+    operator = Client("operator")
+
+    @app.websocket("/ws", dependencies=[auth.require("read:news")])
+    async def ws(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await websocket.receive_text()
+
+    try:
+        async with listening(app) as port:
+            offered = await signed_up(port, "ada@example.com")
+            await auth.services.roles.put(None, "user", ["read:news"], [], operator)
+            address = f"ws://localhost:{port}/ws"
+            async with connect(address, subprotocols=offered, proxy=None) as socket:
+                await auth.services.roles.put(None, "user", [], [], operator)
+                with pytest.raises(ConnectionClosed) as closed:
+                    async with asyncio.timeout(10):
+                        await socket.recv()
+    finally:
+        await auth.shutdown()
+    assert closed.value.rcvd is not None
+    assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (4403, "forbidden")

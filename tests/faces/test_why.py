@@ -16,7 +16,7 @@ from starlette.websockets import WebSocketDisconnect
 from authward import Authward, any_of, owner
 from authward.core.permissions import DEFAULT_ROLES, Role
 from authward.core.principal import Principal
-from authward.errors import Detail
+from authward.errors import Detail, Forbidden
 from authward.services import access as access_module
 from authward.services.tokens import Tokens
 from authward.starlette import authorize, require
@@ -170,6 +170,18 @@ def test_a_policys_refusal_says_nothing_of_roles(auth: Authward) -> None:
 
     with TestClient(auth.wrap(app)) as client, as_user(auth):
         assert "details" not in client.get("/").json()
+
+
+def test_an_app_that_asks_our_services_is_told_too(auth: Authward) -> None:
+    async def give(request: Request) -> Response:
+        raise Forbidden("does not hold it", roles=("editor",))
+
+    app = Starlette(routes=[Route("/", give)])
+    auth.install(app)
+    with TestClient(app) as client:
+        prepare(auth)
+        [detail] = client.get("/").json()["details"]
+        assert detail["message"] == "Needs the role editor. Roles that include it: chief."
 
 
 def test_a_websocket_is_refused_without_a_word(auth: Authward) -> None:

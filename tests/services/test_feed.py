@@ -116,6 +116,34 @@ async def test_each_kind_of_change(feed: Feed, changes: Changes) -> None:
     assert refusal_of(feed, "eve", "any", 7) == ""
 
 
+async def test_who_watches_hears_of_what_is_news(feed: Feed, changes: Changes) -> None:
+    """When they hear of it, it is already so."""
+    heard: list[tuple[str, str]] = []
+
+    def listen(user: str, session: str) -> None:
+        def hear() -> None:
+            assert feed.roles == changes.granted
+            heard.append((user, refusal_of(feed, user, session, 0)))
+
+        feed.watching.add((user, session), hear)
+
+    await feed.poll()
+    listen("ada", "s1")
+    listen("eve", "s2")
+    changes.rows = [revoked("s1")]
+    await feed.poll()
+    assert heard == [("ada", "token_revoked")]
+    feed.apply([revoked("s1")])  # ours, which the feed told of first
+    assert len(heard) == 1
+    feed.apply([Change("user.superseded", "eve", 3, None, 0)])
+    assert heard[1:] == [("eve", "token_expired")]
+    # Whatever a role grants may concern anybody.
+    changes.granted = {"user": Role(frozenset({"read:x"}))}
+    changes.rows.append(Change("roles.changed", "user", 0, None, 0))
+    await feed.poll()
+    assert sorted(heard[2:]) == [("ada", "token_revoked"), ("eve", "token_expired")]
+
+
 async def test_a_cut_through_a_role(feed: Feed, changes: Changes) -> None:
     changes.rows = [Change("sessions.revoked", "editor", 0, None, 0, 1000)]
     await feed.poll()

@@ -329,7 +329,7 @@ class TestImports:
         with pytest.raises(ConfigurationError) as refused:
             RedisLimiter("redis://localhost")
         assert str(refused.value) == "redis_url: needs Redis's client: pip install redis hiredis"
-        monkeypatch.setattr("authward.settings.find_spec", lambda name: None)
+        monkeypatch.setattr("authward.checks.find_spec", lambda name: None)
         with pytest.raises(ConfigurationError, match="pip install redis hiredis"):
             Settings(redis_url="redis://localhost")
 

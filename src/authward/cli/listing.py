@@ -10,10 +10,11 @@ from authward.core.cors import SAFE_METHODS
 from authward.core.limits import Limit
 from authward.core.paths import Paths
 from authward.declared import Declared
-from authward.deny import Known, known, walk, with_public
+from authward.deny import Known, known, walk
 from authward.middleware import CSRF, RateLimit
 from authward.middleware.policies import Policy
 from authward.middleware.shield import UNLIMITED
+from authward.opened import with_public
 
 if TYPE_CHECKING:
     from starlette.middleware import Middleware

@@ -87,7 +87,9 @@ def check_may_move(
     moved_roles = held_roles(before, known) ^ held_roles(after, known)
     strange = sorted(moved_roles - held_roles(actor.roles, known) - {DEFAULT})
     if strange:
-        raise Forbidden(f"gives or takes the role {strange[0]}, which the actor does not hold")
+        raise Forbidden(
+            f"gives or takes the role {strange[0]}, which the actor does not hold", roles=strange
+        )
 
 
 def check_role_name(name: str) -> str:

@@ -122,5 +122,6 @@ def check_may_edit(actor_permissions: frozenset[str], target_permissions: frozen
     """Nobody touches who holds more than they do: the target's effective permissions are covered by
     the actor's. Raises Forbidden.
     """
-    if beyond(actor_permissions, target_permissions):
-        raise Forbidden("the target holds permissions the actor lacks")
+    lacking = beyond(actor_permissions, target_permissions)
+    if lacking:
+        raise Forbidden("the target holds permissions the actor lacks", permissions=lacking)

@@ -9,7 +9,9 @@ from authward.core.grants import EVERYTHING, covering
 from authward.core.permissions import Role, effective, has_one_of, held_roles
 from authward.core.principal import Principal
 from authward.core.requirements import AllOf, Requirement, met, unmet
-from authward.errors import Detail
+from authward.errors import Detail, Forbidden
+
+MOST_TOLD = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +84,28 @@ def missing(
     found = []
     if roles and not has_one_of(principal, roles):
         found.append(Detail("role", "missing_grant", _needs_role(roles, known)))
-    for need in _lacking(principal.permissions, permissions):
-        names = bringing(need, principal.permissions, known)
-        cure = f"Roles that grant it: {', '.join(names)}." if names else "No role grants it."
-        found.append(Detail("permission", "missing_grant", f"Needs {need}. {cure}"))
+    held = principal.permissions
+    found += [
+        _needs_permission(need, bringing(need, held, known)) for need in _lacking(held, permissions)
+    ]
     return found
+
+
+def lacking(refusal: Forbidden, known: Mapping[str, Role]) -> list[Detail]:
+    """What the caller lacks by a refusal that is no guard's, and where it would come from: one
+    `missing_grant` for each role and permission, `MOST_TOLD` of either at most.
+    """
+    # Who holds much may be out of reach by hundreds.
+    roles, permissions = refusal.roles[:MOST_TOLD], refusal.permissions[:MOST_TOLD]
+    return [
+        *(Detail("role", "missing_grant", _needs_role((one,), known)) for one in roles),
+        *(_needs_permission(one, bringing(one, (), known)) for one in permissions),
+    ]
+
+
+def _needs_permission(need: Requirement, names: Collection[str]) -> Detail:
+    cure = f"Roles that grant it: {', '.join(names)}." if names else "No role grants it."
+    return Detail("permission", "missing_grant", f"Needs {need}. {cure}")
 
 
 def _needs_role(roles: Collection[str], known: Mapping[str, Role]) -> str:

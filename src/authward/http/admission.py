@@ -51,6 +51,7 @@ class _Opening:
         self.token = token
         self.owner: tuple[str, str] | None = None
         self.needs: list[tuple[Collection[str], Collection[Requirement]]] = []
+        self.leave: Callable[[], None] | None = None
 
     def find(self) -> str:
         return websocket_token(self.socket.offered) if self.token is None else self.token
@@ -180,6 +181,10 @@ class Admission:
                 scope[EXCHANGE].refused(refusal)
             raise
         opening.token = opening.find()
+        if opening.leave is None:
+            watching = self._running.services.feed.watching
+            ids = (principal.id, principal.session_id)
+            opening.leave = watching.add(ids, opening.socket.wake)
         opening.owner = principal.id, principal.session_id
         if (roles, permissions) not in opening.needs:
             opening.needs.append((roles, permissions))
@@ -227,8 +232,12 @@ class Entrance:
         token = None
         if self._admission.stand_in is not None and SUBPROTOCOL not in socket.offered:
             token = self._admission.stand_in()
-        scope[_OPENING] = _Opening(socket, token)
-        await socket.run(self._app, scope)
+        scope[_OPENING] = opening = _Opening(socket, token)
+        try:
+            await socket.run(self._app, scope)
+        finally:
+            if opening.leave is not None:
+                opening.leave()
 
     def _route(self, scope: Scope, path: str) -> ASGIApp | None:
         found = self._exact.get(path)

@@ -14,7 +14,9 @@ from authward.core.bearer import SUBPROTOCOL
 from authward.errors import InternalError, Refusal
 
 CHECK_EVERY = 0.5
-"""Seconds between two looks at what is known in memory; no database is asked."""
+"""Seconds between two looks at what is known in memory, where nobody wakes us; no database is
+asked.
+"""
 
 _CODES = {401: 4401, 403: 4403, 500: 1011, 503: 1013}
 
@@ -46,7 +48,7 @@ class Socket:
         self._ending: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._pending: asyncio.Task[Message] | None = None
         self._closing: asyncio.Task[None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
 
     async def run(self, app: ASGIApp, scope: Scope) -> None:
         """Run `app` on this connection. A Refusal it raises closes the socket; a handshake not yet
@@ -71,6 +73,12 @@ class Socket:
         self._check = check
         if self._accepted:
             self._look()
+
+    def wake(self) -> None:
+        """Ask soon: there is news."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = asyncio.get_running_loop().call_soon(self._look)
 
     async def _sending(self, message: Message) -> None:
         kind = message["type"]

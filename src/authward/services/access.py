@@ -4,15 +4,16 @@ audited, folded.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import partial
 
 from authward.core.audit import Client
 from authward.core.bearer import bearer_token
-from authward.core.permissions import check_access
+from authward.core.permissions import Role, check_access
 from authward.core.principal import Principal
 from authward.core.requirements import Requirement
-from authward.core.why import missing
-from authward.errors import Forbidden, Refusal
+from authward.core.why import lacking, missing
+from authward.errors import Detail, Forbidden, Refusal
 from authward.services.audit import Refusals
 from authward.services.feed import Feed
 from authward.services.tokens import Tokens
@@ -70,10 +71,8 @@ class Access:
             principal = self._tokens.verify(find(), stale=stale)
             check_access(principal, roles, permissions)
         except Refusal as refusal:
-            explained_by = self._explained_by
-            if isinstance(refusal, Forbidden) and principal and explained_by is not None:
-                known = explained_by.roles
-                refusal.details = tuple(missing(principal, roles, permissions, known))
+            if principal is not None:
+                self._explain(refusal, partial(missing, principal, roles, permissions))
             self.denied(refusal, client(), principal)
             raise
         return principal
@@ -86,12 +85,14 @@ class Access:
         *,
         subject: str | None = None,
     ) -> None:
-        """Audit a refusal that a client caused, unless that has been done. `subject` is whose right
-        was asked for, where no principal is known.
+        """Audit a refusal that a client caused, unless that has been done; where refusals are
+        explained, explain it. `subject` is whose right was asked for, where no principal is known.
         """
         if refusal.audited or refusal.status not in (401, 403, 429):
             return
         refusal.audited = True
+        if isinstance(refusal, Forbidden):
+            self._explain(refusal, partial(lacking, refusal))
         self._refusals.note(
             "access.denied",
             client,
@@ -99,3 +100,13 @@ class Access:
             error=refusal.code,
             reason=refusal.reason,
         )
+
+    def _explain(
+        self, refusal: Refusal, told: Callable[[Mapping[str, Role]], list[Detail]]
+    ) -> None:
+        if (
+            self._explained_by is not None
+            and isinstance(refusal, Forbidden)
+            and not refusal.details
+        ):
+            refusal.details = tuple(told(self._explained_by.roles))

@@ -14,6 +14,7 @@ from authward.core.revocations import Revocations
 from authward.core.tokens import SKEW
 from authward.errors import Refusal, Unavailable
 from authward.ports import Change, ChangeFeed, Clock, Cursor
+from authward.services.watching import Watching
 
 PRUNE_EVERY = 240  # polls
 WAKE_PAUSE_S = 0.02
@@ -55,6 +56,7 @@ class Feed:
         on_scheme: Callable[[str], None],
     ) -> None:
         self.revocations = Revocations()
+        self.watching = Watching()
         self.roles: Mapping[str, Role] = {}
         self.roles_version = 0
         self.version = 0
@@ -152,6 +154,7 @@ class Feed:
                 self._known.clear()
             self._known.add(what)
             self.version += 1
+            self.watching.tell(change)
 
     def require_fresh(self) -> None:
         """Refuse to answer from a view that was never read or is too old: fail closed. Raises
@@ -181,6 +184,7 @@ class Feed:
             self.roles = roles
             self.roles_version += 1
             self.version += 1
+            self.watching.tell_all()
 
     async def _follow(self) -> None:
         while True:

@@ -124,7 +124,10 @@ class Roles:
             held = rights_to_act(actor, present)
             after = decide(present)
             if name == DEFAULT and EVERYTHING not in held:
-                raise Forbidden("everybody has this role, and the actor does not hold everything")
+                raise Forbidden(
+                    "everybody has this role, and the actor does not hold everything",
+                    permissions=(EVERYTHING,),
+                )
             later = {**present.roles, name: after or Role()}
             # With it change the roles that include it, and what their holders may do.
             for one in present.roles.keys() | {name}:

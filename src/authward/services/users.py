@@ -10,6 +10,7 @@ from typing import Any
 
 from authward.core.audit import Client, Event
 from authward.core.granting import (
+    ADMIN,
     Present,
     acts_as_admin,
     additional_of,
@@ -227,7 +228,7 @@ class Users:
             change = decide(user)
             rights = {name: change.values[name] for name in RIGHTS if name in change.values}
             if "email" in change.values and not acts_as_admin(present):
-                raise Forbidden("only an admin changes an address")
+                raise Forbidden("only an admin changes an address", roles=(ADMIN,))
             edited = replace(user, **rights)
             check_may_edit(held, rights_of(edited, present.roles))
             check_may_move(held, present, user.roles, edited.roles)
