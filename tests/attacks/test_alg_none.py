@@ -5,6 +5,7 @@ ASVS 9.1.2, CVE-2022-23540 (jsonwebtoken), RFC 8725 section 3.1.
 
 import pytest
 
+from tests.attacks.targets import Target
 from tests.minting import Kind, b64, compact, each_kind
 
 NONE: list[object] = [
@@ -33,3 +34,15 @@ def test_no_signature_is_none(kind: Kind):
 def test_a_header_without_alg_is_refused(kind: Kind):
     kind.refuses(kind.forge(header={"typ": kind.typ, "kid": kind.key.kid}))
     kind.refuses(kind.forge(header=b"{}"))
+
+
+async def test_no_running_server_takes_one(target: Target):
+    head, _, own = target.token.rpartition(".")
+    tokens = {"no signature": f"{head}.", "no third part": head}
+    for alg in NONE:
+        header = {**target.header, "alg": alg}
+        tokens[f"{alg!r}, signed"] = target.forge(header=header)
+        for signature in ("", "AA", own):
+            unsigned = f"{b64(compact(header))}.{b64(target.payload)}.{signature}"
+            tokens[f"{alg!r}, {signature!r}"] = unsigned
+    await target.refuses(tokens)

@@ -3,13 +3,17 @@
 RFC 8725 section 3.1, ASVS 9.1.2.
 """
 
+from dataclasses import replace
+
 import pytest
 from joserfc import jws
 from joserfc.jwk import OctKey
 
+from authward.core.jose import JoseKey
 from authward.core.keys import Algorithm, check_key
 from authward.core.tokens import check_access, mint
 from authward.errors import ConfigurationError, InvalidToken
+from tests.attacks.targets import Target
 from tests.minting import (
     NOW,
     POLICY,
@@ -22,6 +26,7 @@ from tests.minting import (
     key,
     pkcs8,
 )
+from tests.planting import ALGORITHMS, new_key, sign
 
 RINGS: dict[Algorithm, str] = {"EdDSA": "ed25519", "ES256": "p256", "RS256": "rsa2048"}
 
@@ -81,3 +86,40 @@ def test_a_token_of_one_ring_is_nothing_to_a_ring_of_another_algorithm():
             else:
                 with pytest.raises(InvalidToken):
                     check_access(token, ring, POLICY, NOW)
+
+
+# What else the very key could sign, in a library that asks the header.
+SIBLINGS: dict[Algorithm, list[str]] = {
+    "HS256": ["HS384", "HS512"],
+    "EdDSA": ["Ed25519"],
+    "ES256": [],
+    "RS256": ["RS384", "RS512", "PS256", "PS384", "PS512"],
+}
+NAMES = ["none", "HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "ES256", "ES256K"]
+NAMES += ["ES384", "EdDSA", "Ed25519", "Ed448", "dir"]
+
+
+async def test_a_running_server_asks_its_key_for_the_algorithm(target: Target):
+    own = target.key.algorithm
+    jwk = JoseKey(target.key, target.typ)._jwk
+    tokens = {}
+    for alg in NAMES:
+        if alg != own:
+            tokens[f"right signature, called {alg}"] = target.forge(
+                header={**target.header, "alg": alg}
+            )
+    for alg in SIBLINGS[own]:
+        header = {**target.header, "alg": alg}
+        sibling = jws.serialize_compact(header, target.payload, jwk, [alg])
+        assert jws.deserialize_compact(sibling, jwk, [alg]).payload == target.payload
+        tokens[f"{alg} with the same key"] = sibling
+        # The header of ours before the signature of a sibling.
+        signature = sibling.rpartition(".")[2]
+        tokens[f"{alg} under {own}"] = f"{target.token.rpartition('.')[0]}.{signature}"
+    for alg in ALGORITHMS:
+        if alg != own:
+            other = replace(new_key(alg), kid=target.key.kid)
+            for claimed in (alg, own):
+                head = compact({**target.header, "alg": claimed})
+                tokens[f"a key for {alg}, called {claimed}"] = sign(other, head, target.payload)
+    await target.refuses(tokens)

@@ -5,6 +5,7 @@ RFC 8259 section 9.
 
 import pytest
 
+from tests.attacks.targets import Target
 from tests.minting import Kind, each_kind
 
 DEEP = 1300  # what still fits into the smaller token
@@ -30,3 +31,15 @@ def test_nesting_is_refused_though_we_signed_it(kind: Kind, payload: bytes):
 @each_kind
 def test_and_past_the_cap_it_is_not_even_decoded(kind: Kind):
     assert kind.refuses(kind.forge(payload=b"[" * 100_000)) == "too long"
+
+
+async def test_no_running_server_follows_it(target: Target):
+    tokens = {
+        "an array": target.forge(payload=b"[" * 500),
+        "a whole one": target.forge(payload=b"[" * 200 + b"]" * 200),
+        "objects": target.forge(payload=b'{"a":' * 100 + b"1" + b"}" * 100),
+        "in a claim": target.forge(payload=b'{"iss":' + b"[" * 300),
+        "in the header": target.forge(header=b"[" * 200),
+        "in a header field": target.forge(header=b'{"kid":' + b"[" * 200),
+    }
+    await target.refuses(tokens)

@@ -7,7 +7,8 @@ import json
 
 import pytest
 
-from tests.minting import Kind, each_kind
+from tests.attacks.targets import Target
+from tests.minting import Kind, compact, each_kind
 
 
 @each_kind
@@ -54,3 +55,22 @@ def test_the_same_claims_in_other_bytes_are_refused(kind: Kind, spoil):
     payload = spoil(kind.payload)
     assert payload != kind.payload
     kind.refuses(kind.forge(payload=payload))
+
+
+async def test_no_running_server_chooses_between_two(target: Target):
+    tokens = {}
+    for claim, value in target.claims.items():
+        once = f'"{claim}":{json.dumps(value)}'.encode()
+        assert once in target.payload
+        for other in (value, "admin", 2**31):
+            more = f'"{claim}":{json.dumps(other)}'.encode()
+            first, last = b"{" + more + b"," + target.payload[1:], target.payload[:-1] + b"," + more
+            tokens[f"{claim} {other}, first"] = target.forge(payload=first)
+            tokens[f"{claim} {other}, last"] = target.forge(payload=last + b"}")
+    head = compact(target.header)
+    for name in target.header:
+        for other in (target.header[name], "none"):
+            more = f'"{name}":{json.dumps(other)}'.encode()
+            tokens[f"{name} {other}, first"] = target.forge(header=b"{" + more + b"," + head[1:])
+            tokens[f"{name} {other}, last"] = target.forge(header=head[:-1] + b"," + more + b"}")
+    await target.refuses(tokens)

@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+from tests.attacks.targets import Target
 from tests.minting import Kind, b64, compact, each_kind
 
 
@@ -57,3 +58,10 @@ def test_the_header_of_one_token_does_not_carry_another(kind: Kind):
     _, payload, signature = kind.token.split(".")
     for head in ("e30", b64(b'{"alg":"HS256"}'), kind.token.split(".")[0].swapcase()):
         kind.refuses(f"{head}.{payload}.{signature}")
+
+
+async def test_no_running_server_reads_another_spelling(target: Target):
+    tokens = {name: target.forge(header=header) for name, header in spellings(target.header)}
+    if target.key.algorithm != "HS256":
+        assert tokens.pop("escaped") == target.forge() or target.key.algorithm == "ES256"
+    await target.refuses(tokens)

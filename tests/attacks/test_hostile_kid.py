@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.attacks.targets import Target
 from tests.generating import few
-from tests.minting import ACCESS, REFRESH, Kind, each_kind, hs256
+from tests.minting import ACCESS, REFRESH, Kind, compact, each_kind, hs256
 
 KIDS = [
     "",
@@ -61,3 +62,19 @@ def test_any_text_for_a_kid_is_refused_or_is_the_kid(kid: str):
     for kind in (ACCESS, REFRESH):
         if kid != kind.key.kid:
             kind.refuses(kind.forge(header={**kind.header, "kid": kid}))
+
+
+async def test_no_running_server_looks_further_for_it(target: Target):
+    tokens = {}
+    for kid in [*KIDS[:-2], [target.key.kid], target.key.kid + " ", target.key.kid.swapcase()]:
+        if len(token := target.forge(header={**target.header, "kid": kid})) < 30_000:
+            tokens[repr(kid)] = token
+    tokens["none"] = target.forge(
+        header={name: value for name, value in target.header.items() if name != "kid"}
+    )
+    # What a path or a query would have found.
+    for secret in (b"", b"\0" * 32, b"1"):
+        for kid in ("/dev/null", "../../../../dev/null", "' UNION SELECT '1", target.key.kid):
+            header = compact({"alg": "HS256", "typ": target.typ, "kid": kid})
+            tokens[f"{kid} {secret!r}"] = hs256(header, target.payload, secret)
+    await target.refuses(tokens)

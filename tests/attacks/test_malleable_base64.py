@@ -7,6 +7,7 @@ import string
 from base64 import urlsafe_b64decode
 
 from authward.core.tokens import mint
+from tests.attacks.targets import Target
 from tests.minting import ACCESS, Kind, access_claims, each_kind
 
 ALPHABET = string.ascii_uppercase + string.ascii_lowercase + string.digits + "-_"
@@ -42,3 +43,16 @@ def test_a_payload_has_one_spelling():
             seen += 1
             ACCESS.refuses(f"{head}.{other}.{signature}")
     assert seen == 3 + 15
+
+
+async def test_no_running_server_takes_a_second_spelling(target: Target):
+    head, payload, signature = target.token.split(".")
+    spare = {32: 3, 64: 15, 256: 15}[len(urlsafe_b64decode(signature + "=="))]
+    tokens = {other: f"{head}.{payload}.{other}" for other in same_bytes(signature)}
+    assert len(tokens) == spare
+    for size in range(3):
+        spelt = target.forge(payload=target.with_claims(sub="x" * (10 + size))).split(".")
+        tokens |= {other: f"{spelt[0]}.{other}.{spelt[2]}" for other in same_bytes(spelt[1])}
+    for tail in ("A", "AA", "AAAA"):
+        tokens[tail] = target.token + tail
+    await target.refuses(tokens)

@@ -4,9 +4,11 @@ RFC 7515 sections 2, 3.1 and 7.1.
 """
 
 import json
+import re
 
 import pytest
 
+from tests.attacks.targets import Target
 from tests.minting import Kind, each_kind
 
 
@@ -63,3 +65,17 @@ def test_no_part_may_be_written_in_the_other_base64(kind: Kind, part: int):
         spoilt = [*parts]
         spoilt[part] = parts[part].replace(old, new) + ("" if old in parts[part] else new)
         kind.refuses(".".join(spoilt))
+
+
+async def test_no_running_server_reads_another_form(target: Target):
+    sendable = {
+        stray: stray
+        for stray in strays(target.token)
+        # What no client can send: controls; and what belongs to the header, not to the token.
+        if stray.strip() == stray != "" and not re.search(r"[\x00-\x1f]", stray)
+    }
+    if target.typ == "rt+jwt":
+        # A cookie's value ends at its first space or quote.
+        sendable = {stray: stray for stray in sendable if not re.search(r'[\s"]', stray)}
+    assert len(sendable) > 35
+    await target.refuses(sendable)

@@ -15,9 +15,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import NameOID
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
-from authward.core.keys import RINGS, Algorithm, check_key
+from authward import Authward
+from authward.core.keys import RINGS, Algorithm, Ring, check_key
 from authward.core.tokens import check_access
 from authward.errors import ConfigurationError, InvalidToken
+from tests.attacks.targets import TargetOf
 from tests.minting import (
     NOW,
     POLICY,
@@ -29,6 +31,8 @@ from tests.minting import (
     pkcs8,
     private_key,
 )
+from tests.planting import plant_anew
+from tests.serving import SECRET
 
 FORMATS: dict[str, tuple[Algorithm, type[OKPKey | ECKey | RSAKey]]] = {
     "ed25519": ("EdDSA", OKPKey),
@@ -103,3 +107,23 @@ def test_random_bytes_are_no_public_key():
 def _claims():
     claims = access_claims()
     return {name: getattr(claims, name) for name in claims.__struct_fields__}
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+async def test_no_running_server_takes_it_for_a_secret(target_of: TargetOf, kind: str):
+    target = await target_of(FORMATS[kind][0])
+    assert target.key.material == pkcs8(kind)  # what is published below is this very key
+    tokens = {}
+    for form, secret in public_forms(kind).items():
+        for alg in ("HS256", "hs256", target.key.algorithm):
+            header = compact({**target.header, "alg": alg})
+            tokens[f"{form}, {alg}"] = hs256(header, target.payload, secret)
+    await target.refuses(tokens)
+
+
+@pytest.mark.parametrize("ring", RINGS)
+async def test_no_server_starts_with_one(sqlite_database: str, ring: Ring):
+    for form in ("PEM", "DER", "JWK", "SSH"):
+        await plant_anew(sqlite_database, key(ring=ring, material=public_forms("rsa2048")[form]))
+        with pytest.raises(ConfigurationError, match="public key or certificate"):
+            await Authward(database_url=sqlite_database, secret=SECRET).startup()

@@ -9,6 +9,7 @@ import tracemalloc
 import pytest
 
 from authward.core.tokens import MAX_ACCESS_CHARS, MAX_REFRESH_CHARS, mint
+from tests.attacks.targets import Target
 from tests.minting import ACCESS, REFRESH, Kind, access_claims, each_kind
 
 HUGE = 20_000_000
@@ -57,3 +58,20 @@ def test_what_we_mint_is_far_below_the_caps():
     assert len(REFRESH.token) * 2 < MAX_REFRESH_CHARS
     longest = access_claims(email="x" * 254, permissions=("verb:resource",) * 100)
     assert len(mint(longest, ACCESS.ring.signing)) < MAX_ACCESS_CHARS
+
+
+async def test_no_running_server_reads_past_its_cap(target: Target):
+    """Just past it, with our own signature, and as much as a head may hold."""
+    limit = MAX_ACCESS_CHARS if target.typ == "at+jwt" else MAX_REFRESH_CHARS
+    fill = limit - len(target.token)
+    tokens = {
+        "signed": target.forge(payload=target.with_claims(sub="x" * limit)),
+        "letters": "a" * (limit + 1),
+        "dots": "." * (limit + 1),
+        "parts": "a." * limit,
+        "after it": target.token + "a" * (fill + 1),
+        "more parts": target.token + ".a" * (fill // 2 + 1),
+        "the most a head holds": "a" * 30_000,
+    }
+    assert all(len(token) > limit for token in tokens.values())
+    await target.refuses(tokens)

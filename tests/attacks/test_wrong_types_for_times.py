@@ -5,6 +5,7 @@ RFC 7519 section 2, RFC 8725 section 3.9, ASVS 9.2.1.
 
 import pytest
 
+from tests.attacks.targets import Target
 from tests.minting import NOW, Kind, each_kind
 
 # As JSON text, for no JSON writer would write most of them.
@@ -74,3 +75,15 @@ def test_a_text_claim_of_another_type_is_refused(kind: Kind, claim: str, value):
 @pytest.mark.parametrize("value", ["1", True, None, 1.0, [1]], ids=repr)
 def test_a_number_claim_of_another_type_is_refused(kind: Kind, claim: str, value):
     kind.refuses(kind.forge(payload=kind.with_claims(**{claim: value})))
+
+
+async def test_no_running_server_reads_them(target: Target):
+    tokens = {}
+    for claim in ("exp", "iat"):
+        written = f'"{claim}":{target.claims[claim]}'.encode()
+        assert written in target.payload
+        tokens[f"no {claim}"] = target.forge(payload=target.with_claims(**{claim: ...}))
+        for wrong in WRONG:
+            payload = target.payload.replace(written, f'"{claim}":{wrong}'.encode())
+            tokens[f"{claim} {wrong[:24]}"] = target.forge(payload=payload)
+    await target.refuses({name: token for name, token in tokens.items() if len(token) < 8000})
