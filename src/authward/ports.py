@@ -247,10 +247,10 @@ class SessionStore(Protocol):
 
         Not one transaction, as others must get their turn: `began` is recorded first, then some
         thousands at a time end, and `ended` is recorded last. If tokens can tell (`match.cut`), one
-        change is announced for all, or for each role meant, before any session ends; else each part announces the accounts it
-        touched, superseded. Sessions opened until the whole second is over are meant too; it is
-        waited for, and so is, for a bounded time, whoever was opening one then. Repeating it after
-        an error is harmless.
+        change is announced for all, or for each role meant, before any session ends; else each part
+        announces the accounts it touched, superseded. Sessions opened until the whole second is
+        over are meant too; it is waited for, and so is, for a bounded time, whoever was opening one
+        then. Repeating it after an error is harmless.
         """
         ...
 
