@@ -10,6 +10,7 @@ DEV := .venv/.stamp-dev
 SETUP := pyproject.toml requirements/setup.txt tools/setup.sh
 
 NODE_STAMP := clients/js/node_modules/.stamp
+JOSE_STAMP := examples/verify-with-jose/node_modules/.stamp
 EXPRESS_STAMP := tools/express/node_modules/.stamp
 
 # How many test processes, and what else to tell pytest: make test ARGS="-k refresh"
@@ -17,7 +18,7 @@ JOBS ?= 2
 ARGS ?=
 PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
 
-.PHONY: help setup serve test coverage check types-js format wheel lock bench record clean
+.PHONY: help setup serve test coverage check types-js packages-js format wheel lock bench record clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1	\2/' | expand -t 22
@@ -35,10 +36,10 @@ setup: $(DEV) ## everything for development, in .venv
 serve: $(RUNTIME) ## the server on http://127.0.0.1:8000 (PORT= changes it)
 	@exec $(BIN)/authward serve --port $(PORT)
 
-test: $(DEV) ## all tests
+test: $(DEV) packages-js ## all tests
 	@$(PYTEST) $(ARGS)
 
-coverage: $(DEV) ## all tests, and the coverage gate
+coverage: $(DEV) packages-js ## all tests, and the coverage gate
 	@rm -rf .coverage .coverage.* build/coverage.json && mkdir -p build
 	@$(PYTEST) --cov --cov-report= $(ARGS)
 	@$(BIN)/coverage json --quiet -o build/coverage.json
@@ -60,6 +61,13 @@ types-js: ## types of the browser module, where Node is there
 	  echo "SKIPPED: the types of clients/js, for want of npm: apt-get install nodejs npm" >&2; \
 	fi
 
+packages-js: # what the tests need for Node, where it is; they skip what is not there
+	@if command -v npm >/dev/null 2>&1; then $(MAKE) --no-print-directory $(NODE_STAMP) $(JOSE_STAMP); fi
+
+$(JOSE_STAMP): examples/verify-with-jose/package.json examples/verify-with-jose/package-lock.json
+	@cd examples/verify-with-jose && npm ci --silent --no-audit --no-fund
+	@touch $@
+
 $(NODE_STAMP): clients/js/package.json clients/js/package-lock.json
 	@cd clients/js && npm ci --silent --no-audit --no-fund
 	@touch $@
@@ -68,7 +76,7 @@ format: $(DEV) ## let ruff write the format and the fixes it is sure of
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-wheel: $(DEV) ## build the wheel and test it, installed outside the checkout
+wheel: $(DEV) packages-js ## build the wheel and test it, installed outside the checkout
 	@sh tools/wheel_test.sh
 
 lock: $(DEV) ## write requirements/*.txt anew
@@ -85,4 +93,4 @@ $(EXPRESS_STAMP): tools/express/package.json tools/express/package-lock.json
 	@touch $@
 
 clean: ## remove everything that was built, .venv too
-	rm -rf .venv build dist .coverage .coverage.* htmlcov .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis clients/js/node_modules tools/express/node_modules
+	rm -rf .venv build dist .coverage .coverage.* htmlcov .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis clients/js/node_modules tools/express/node_modules examples/verify-with-jose/node_modules

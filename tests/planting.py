@@ -18,8 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_der_private_key
 
-from authward.core.keys import NONCE_BYTES, Algorithm, Key, MasterSecret, Ring
-from authward.ports import StoredKey
+from authward.core.keys import NONCE_BYTES, Algorithm, Key, MasterSecret, Ring, StoredKey
 from authward.stores.sql import SqlStore
 from tests.contracts.making import TurnedClock
 from tests.minting import b64, pkcs8

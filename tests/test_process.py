@@ -129,7 +129,7 @@ def tasks() -> set[str]:
 
 async def test_nothing_is_left_behind(auth: Authward) -> None:
     await auth.startup()
-    assert tasks() == {"authward-sweep", "authward-feed", "authward-audit", "authward-end"}
+    assert tasks() == {f"authward-{name}" for name in ("sweep", "keys", "feed", "audit", "end")}
     await auth.shutdown()
     await asyncio.sleep(0)
     assert tasks() == set()

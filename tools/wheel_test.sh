@@ -45,6 +45,7 @@ mkdir "$away/tree"
   tar --null -T - -cf -) | tar -xf - -C "$away/tree"
 cd "$away/tree"
 git init --quiet && git add --all
-modules=clients/js/node_modules
-[ ! -d "$root/$modules" ] || ln -s "$root/$modules" "$modules"
+for modules in clients/js/node_modules examples/verify-with-jose/node_modules; do
+  [ ! -d "$root/$modules" ] || ln -s "$root/$modules" "$modules"
+done
 "$python" -m pytest -n "${JOBS:-2}" --dist loadgroup -q -p no:cacheprovider ${ARGS:-}

@@ -32,7 +32,7 @@ from authward.middleware.shield import Shield
 from authward.ports import Clock
 from authward.process import Process, Running
 from authward.services import Services
-from authward.services.keys import make_secret_file, read_secret_file
+from authward.services.secrets import make_secret_file, read_secret_file
 from authward.settings import Settings
 from authward.stores.sql import SqlStore
 from authward.ui.pages import api_routes, module_route

@@ -45,6 +45,13 @@ def parse_limit(value: object) -> object:
     return Limit.parse(value) if isinstance(value, str) else value
 
 
+def parse_rotation(value: object) -> object:
+    """`30d`, or `off` as None."""
+    if isinstance(value, str) and value.strip().lower() in ("off", "none"):
+        return None
+    return parse_duration(value)
+
+
 def split(value: object) -> object:
     """Names with commas between, as a list."""
     if isinstance(value, str):

@@ -147,6 +147,16 @@ class RoleInUse(Refusal):
     code, status, text = "role_in_use", 409, "An account holds this role, or another includes it"
 
 
+class RotatedLately(Refusal):
+    """The next key of a ring has not been known to everybody for long enough."""
+
+    code, status, text = "rotated_lately", 409, "The next key has not been published long enough"
+
+
+class KeyInUse(Refusal):
+    code, status, text = "key_in_use", 409, "Something still hangs on this key"
+
+
 class PayloadTooLarge(Refusal):
     code, status, text = "payload_too_large", 413, "The request body is too large"
 

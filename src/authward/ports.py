@@ -18,7 +18,7 @@ from typing import Literal, Protocol
 
 from authward.core.audit import Client, Event
 from authward.core.granting import Present
-from authward.core.keys import Algorithm, Ring, State
+from authward.core.keys import Ring, StoredKey
 from authward.core.limits import Decision, Limit
 from authward.core.permissions import Role
 from authward.core.sessions import Session, Verdict
@@ -182,7 +182,7 @@ class SessionMatch:
     """Which sessions: all that satisfy each condition given, of those opened until now.
 
     `holding` names the roles that are or include `role`. `before` is a whole second: opened before
-    then.
+    then. `kids` are keys, one of which signed the refresh token.
     """
 
     user_id: str | None = None
@@ -190,11 +190,12 @@ class SessionMatch:
     role: str = ""
     holding: frozenset[str] = frozenset()
     before: int | None = None
+    kids: frozenset[str] = frozenset()
 
     @property
     def cut(self) -> bool:
         """Whether an access token tells by itself that it matches."""
-        return self.user_id is None and self.network is None
+        return self.user_id is None and self.network is None and not self.kids
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,21 +261,44 @@ class SessionStore(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class StoredKey:
-    """A sealed key as it lies in the database."""
+class KeyChange:
+    """What is to become of the keys: rows to be stored whole, under new ids or those they have.
+    `rings` are those whose processes must read them anew.
+    """
 
-    kid: str
-    ring: Ring
-    algorithm: Algorithm
-    state: State
-    sealed: bytes
-    created_at: int
+    put: Sequence[StoredKey] = ()
+    rings: Sequence[Ring] = ()
+    events: Sequence[Event] = ()
 
 
 class KeyStore(Protocol):
     async def add_first(self, keys: Sequence[StoredKey]) -> list[StoredKey]:
         """Store each key whose ring has none, and return all keys there are now. Of several
-        processes at once, one wins.
+        processes at once, one wins. Those that sign have done so since now.
+        """
+        ...
+
+    async def all(self) -> list[StoredKey]:
+        """Every key, in the order they were made."""
+        ...
+
+    async def change(
+        self, decide: Callable[[Sequence[StoredKey], int], KeyChange | None]
+    ) -> list[StoredKey]:
+        """Lock all keys, let `decide` say what becomes of them as they are now (and when that is),
+        store it, announce `keys.changed` of the rings it names. Returns the keys after that. With
+        None nothing happens.
+
+        Of many at once each sees what the one before left.
+        """
+        ...
+
+    async def live_sessions(self, *, unused: int, grace: int, late: int) -> Mapping[str, int]:
+        """How many live sessions hang on each refresh key that has any, by kid; left out are those
+        not refreshed for `unused` milliseconds.
+
+        On a verifying key hang also those refreshed within `grace` that were opened no later than
+        `late` after it signed: the token before may be of that key, and may come again.
         """
         ...
 
@@ -286,6 +310,7 @@ ChangeKind = Literal[
     "user.superseded",
     "roles.changed",
     "scheme.added",
+    "keys.changed",
 ]
 
 
@@ -294,7 +319,8 @@ class Change:
     """One row of the feed. `subject` is a session or user id; tokens of a user below `ver` are dead
     (revoked) or stale (superseded); `keep_session` is exempt. Of a scheme it is the prefix of its
     hashes, as `UserStore.schemes` tells it. Of many sessions (`sessions.revoked`) it is a role, or
-    "" for all, and those opened before `before` are dead. `at` is when it was written.
+    "" for all, and those opened before `before` are dead. Of keys it is their ring. `at` is when it
+    was written.
     """
 
     kind: ChangeKind

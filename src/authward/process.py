@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -13,6 +13,7 @@ from authward.core.audit import Event
 from authward.core.envelope import iso_time
 from authward.core.keys import MasterSecret
 from authward.core.passwords import HashParameters
+from authward.core.rotation import Lives
 from authward.core.tokens import TokenPolicy
 from authward.errors import ConfigurationError, Refusal, Unavailable
 from authward.ports import Chance, Change, Clock, Store, Wakes
@@ -22,11 +23,12 @@ from authward.services.accounts import Accounts
 from authward.services.audit import Refusals
 from authward.services.feed import Feed
 from authward.services.hashing import HashLane
-from authward.services.keys import Rings, load_rings
+from authward.services.keys import PUBLISHED_S, KeyPolicy, Keys
 from authward.services.limits import FallbackLimiter
 from authward.services.metrics import Metrics
 from authward.services.passwords import Passwords
 from authward.services.readiness import Readiness
+from authward.services.rings import Rings, Seals
 from authward.services.roles import Roles
 from authward.services.sessions import Sessions, SessionTimes
 from authward.services.throttling import Throttling
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 
 LONGEST_ACCESS_TTL = 3600.0
 SWEEP_EVERY = 3600.0
+ROTATE_EVERY = 60.0
 
 log = logging.getLogger("authward")
 audit_log = logging.getLogger("authward.audit")
@@ -54,7 +57,6 @@ class Process:
     ) -> None:
         self._settings = settings
         self._store = store
-        self._master = master
         self._clock = clock
         self._chance = chance
         self._lane = HashLane(
@@ -64,6 +66,9 @@ class Process:
             threads=settings.hashing_threads,
             queue=settings.hashing_queue,
         )
+        self._keys = Keys(
+            store, Seals(master, chance, _previous(settings)), _key_policy(settings), clock, chance
+        )
         self._feed = Feed(
             store.changes,
             clock,
@@ -71,11 +76,12 @@ class Process:
             max_lag=settings.feed_max_lag,
             horizon=max(settings.access_ttl, LONGEST_ACCESS_TTL),
             on_scheme=lambda prefix: self._lane.learn([prefix]),
+            on_keys=self._keys.reload,
         )
         self._refusals = Refusals(store.audit, clock)
         self._redis = self._shared_limiter()
         self._wakes = self._pushed_by()
-        self._sweeper: asyncio.Task[None] | None = None
+        self._background: list[asyncio.Task[None]] = []
 
     def committed(self, events: Sequence[Event], changes: Sequence[Change]) -> None:
         """What a transaction of this process did: into the log, and into our own view before we
@@ -92,12 +98,6 @@ class Process:
         """Open the store, load the keys, read the feed. Raises ConfigurationError."""
         store, settings, clock = self._store, self._settings, self._clock
         await store.open()
-        rings = await self._load_rings()
-        await self._lane.start(await store.users.schemes())
-        await self._feed.start()
-        for wakes in self._wakes:
-            await wakes.start(self._feed.wake)
-        await self._refusals.start()
         policy = TokenPolicy(
             settings.issuer,
             settings.audience,
@@ -105,7 +105,13 @@ class Process:
             refresh_ttl=int(settings.refresh_ttl),
             token_email=settings.token_email,
         )
-        tokens = Tokens(rings, policy, self._feed, clock, self._chance)
+        tokens = Tokens(await self._load_rings(), policy, self._feed, clock, self._chance)
+        self._keys.follow(tokens.use)
+        await self._lane.start(await store.users.schemes())
+        await self._feed.start()
+        for wakes in self._wakes:
+            await wakes.start(self._feed.wake)
+        await self._refusals.start()
         times = SessionTimes(settings.session_ttl, settings.refresh_grace)
         sessions = Sessions(
             store.sessions, store.users, tokens, times, self._refusals, clock, self._chance
@@ -116,7 +122,11 @@ class Process:
             if self._redis is None
             else FallbackLimiter(self._redis, clock, most_keys=settings.rate_limit_clients)
         )
-        self._sweeper = asyncio.create_task(self._sweep(), name="authward-sweep")
+        rotate = self._keys.rotate_due
+        self._background = [
+            _task("sweep", self._every(SWEEP_EVERY, self._sweep, "old sessions not swept")),
+            _task("keys", self._every(ROTATE_EVERY, rotate, "keys not rotated")),
+        ]
         return Services(
             access=Access(
                 tokens, self._refusals, explained_by=None if settings.production else self._feed
@@ -132,6 +142,7 @@ class Process:
             ),
             clock=clock,
             feed=self._feed,
+            keys=self._keys,
             metrics=Metrics(self._feed, shared),
             passwords=Passwords(store.users, self._lane, self._refusals, clock, min_length=least),
             readiness=Readiness(store, clock),
@@ -151,9 +162,9 @@ class Process:
 
     async def stop(self) -> None:
         """Stop background work, write what is pending, close the store."""
-        if self._sweeper is not None:
-            self._sweeper.cancel()
-            await asyncio.gather(self._sweeper, return_exceptions=True)
+        for task in self._background:
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
         try:
             for wakes in self._wakes:
                 await wakes.stop()
@@ -167,7 +178,7 @@ class Process:
 
     async def _load_rings(self) -> Rings:
         try:
-            return await load_rings(self._store.keys, self._master, self._chance)
+            return await self._keys.start()
         except ConfigurationError as error:
             path = self._settings.secret_path
             if path is None or self._settings.secret_file is not None:
@@ -196,16 +207,51 @@ class Process:
         return wakes
 
     async def _sweep(self) -> None:
+        await self._store.sweep()
+        # Hashes that came in past the feed, as with a backup or by hand.
+        self._lane.learn(await self._store.users.schemes())
+
+    async def _every(
+        self, seconds: float, work: Callable[[], Awaitable[None]], failed: str
+    ) -> None:
+        """Do `work` again and again; what goes wrong once must not end it."""
         while True:
-            await asyncio.sleep(SWEEP_EVERY)
+            await asyncio.sleep(seconds)
             try:
-                await self._store.sweep()
-                # Hashes that came in past the feed, as with a backup or by hand.
-                self._lane.learn(await self._store.users.schemes())
+                await work()
             except Refusal as away:
-                log.warning("old sessions not swept: %s", away.reason)
+                log.warning("%s: %s", failed, away.reason)
             except Exception:
-                log.exception("old sessions not swept")
+                log.exception(failed)
+
+
+def _task(name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    return asyncio.create_task(work, name=f"authward-{name}")
+
+
+def _previous(settings: Settings) -> MasterSecret | None:
+    if settings.secret_previous is None:
+        return None
+    try:
+        return MasterSecret(settings.secret_previous.get_secret_value())
+    except ConfigurationError as error:
+        raise ConfigurationError(f"secret_previous, as a {error}") from None
+
+
+def _key_policy(settings: Settings) -> KeyPolicy:
+    every = settings.key_rotation
+    return KeyPolicy(
+        settings.algorithm,
+        Lives.of(
+            notice=max(PUBLISHED_S, settings.feed_max_lag),
+            access=max(settings.access_ttl, LONGEST_ACCESS_TTL),
+            refresh=settings.refresh_ttl,
+            session=settings.session_ttl,
+        ),
+        unused=int(settings.refresh_ttl * 1000),
+        grace=int(settings.refresh_grace * 1000),
+        every=None if every is None else int(every * 1000),
+    )
 
 
 class Running:

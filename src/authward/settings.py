@@ -33,11 +33,13 @@ from authward.checks import (
     lies_on_network,
     parse_duration,
     parse_limit,
+    parse_rotation,
     refuse_unknown_variables,
     split,
 )
 from authward.core.clients import ClientRule
 from authward.core.hosts import host_name, is_loopback
+from authward.core.keys import Algorithm
 from authward.core.limits import HeaderStyle, Limit
 from authward.core.origins import configured_origin
 from authward.errors import ConfigurationError
@@ -50,6 +52,10 @@ MOST_IN_DATABASE = 1000
 
 
 Duration = Annotated[float, BeforeValidator(parse_duration), Field(allow_inf_nan=False)]
+Rotation = Annotated[
+    Annotated[float, Field(ge=3600, le=MAX_TTL, allow_inf_nan=False)] | None,
+    BeforeValidator(parse_rotation),
+]
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split)]
 Rate = Annotated[Limit | None, NoDecode, BeforeValidator(parse_limit)]
 Protection = Literal["cors", "csrf", "rate_limit"]
@@ -73,6 +79,9 @@ class Settings(BaseSettings):
     redis_url: str | None = None
     secret: SecretStr | None = None
     secret_file: Path | None = None
+    secret_previous: SecretStr | None = None
+    algorithm: Algorithm = "HS256"
+    key_rotation: Rotation = None
     public_url: str | None = None
     origins: Names = ()
     hosts: Names = ()
@@ -179,6 +188,11 @@ class Settings(BaseSettings):
             raise ConfigurationError(
                 "secret: given twice. Set AUTHWARD_SECRET or AUTHWARD_SECRET_FILE, not both"
             )
+        if self._same_secret_before():
+            raise ConfigurationError(
+                "secret_previous: is the secret itself. Set secret to the new one, and "
+                "secret_previous to the one before"
+            )
         _ = self.clients
         limit = self.auth_rate_limit
         if limit is not None and limit.most > MOST_IN_DATABASE and self.redis_url is None:
@@ -191,6 +205,12 @@ class Settings(BaseSettings):
         else:
             self._check_development()
         return self
+
+    def _same_secret_before(self) -> bool:
+        if self.secret is None or self.secret_previous is None:
+            return False
+        now, before = self.secret.get_secret_value(), self.secret_previous.get_secret_value()
+        return now.strip() == before.strip()
 
     def _check_development(self) -> None:
         """A forgotten ENV never serves the world."""

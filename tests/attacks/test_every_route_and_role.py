@@ -13,6 +13,7 @@ from starlette.routing import Router
 from authward.deny import walk
 from authward.http.routes import ENDPOINTS
 from tests.here import OPERATOR, Here
+from tests.keys import key_past, publish_long_ago
 from tests.serving import PASSWORD, Account, error_of, new_email
 
 # Who comes. `no`: without a token. `exp`: one that has expired. `tam`: its signature is not ours.
@@ -44,6 +45,10 @@ PUT    /api/users/{id}/permissions    401 401 401 401 401  403 403   200  403  4
 GET    /api/roles                     401 401 401 401 401  403 403   200    -    -    -    -
 PUT    /api/roles/{name}              401 401 401 401 401  403 403   200    -    -    -    -
 DELETE /api/roles/{name}              401 401 401 401 401  403 403   200    -    -    -    -
+GET    /api/keys                      401 401 401 401 401  403 403   200    -    -    -    -
+POST   /api/keys/rotate               401 401 401 401 401  403 403   200    -    -    -    -
+POST   /api/keys/{kid}/retire         401 401 401 401 401  403 403   200    -    -    -    -
+GET    /.well-known/jwks.json         200 200 200 200 200  200 200   200    -    -    -    -
 GET    /healthz                       200 200 200 200 200  200 200   200    -    -    -    -
 GET    /readyz                        200 200 200 200 200  200 200   200    -    -    -    -
 GET    /metrics                       401 401 401 401 401  403 403   200    -    -    -    -
@@ -72,6 +77,8 @@ BODIES: dict[str, Any] = {
     "PUT /api/users/{id}": {"name": "Renamed"},
     "PUT /api/users/{id}/role": {"role": "moderator", "additionalRoles": ["user"]},
     "PUT /api/users/{id}/permissions": {"permissions": ["read:reports"]},
+    "POST /api/keys/rotate": {"ring": "csrf"},
+    "POST /api/keys/{kid}/retire": {},
     "PUT /api/roles/{name}": {"permissions": ["read:reports"], "includes": ["user"]},
 }
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -186,6 +193,9 @@ class Cell:
         if "{name}" in path:
             path = path.replace("{name}", name := f"r{token_hex(4)}")
             await here.services.roles.put(None, name, ["read:nothing"], [], OPERATOR)
+        if "/api/keys" in path:
+            await publish_long_ago(here.services)
+            path = path.replace("{kid}", await key_past(here.services))
         request: dict[str, Any] = {"headers": headers}
         if self.route in BODIES:
             request["json"] = dict(BODIES[self.route])
@@ -240,8 +250,11 @@ async def test_no_other_method_does_anything(here: Here) -> None:
             for who in ("no", "rev", "admin"):
                 headers = {} if who == "no" else (await people.one(who)).bearer
                 concrete = path.replace("{id}", (await people.one("stranger")).id)
+                concrete = concrete.replace("{kid}", "no-key-of-ours")
                 answer = await here.send(
-                    method, concrete.replace("{name}", "moderator"), headers=headers
+                    method,
+                    concrete.replace("{name}", "moderator"),
+                    headers=headers,
                 )
                 told = set(answer.headers.get("allow", "").split(", ")) - {"HEAD", "OPTIONS"}
                 if (answer.status_code, told) != (405, methods):

@@ -57,7 +57,7 @@ async def stage(sqlite_database: str, monkeypatch: pytest.MonkeyPatch):
             answer = await client.get("/", headers=given)
             return answer.text if answer.status_code == 200 else str(answer.status_code)
 
-        yield whoami, tokens, auth.services.tokens._verified
+        yield whoami, tokens, auth.services.tokens._memory.verified
     await auth.shutdown()
 
 

@@ -17,6 +17,7 @@ import pytest
 from authward.http.routes import ENDPOINTS
 from tests.attacks.tables import Row, Tables, moved, tables
 from tests.here import OPERATOR, Here
+from tests.keys import key_past, publish_long_ago
 from tests.serving import PASSWORD, Account, new_email, refresh_headers
 
 PLANTED = "planted-by-a-thief"
@@ -86,6 +87,8 @@ TAKES: Mapping[str, tuple[dict[str, Any], set[str]]] = {
     "DELETE /api/users/{id}": ({}, set()),
     "PUT /api/users/{id}/role": ({"role": "moderator"}, {"additionalRoles"}),
     "PUT /api/users/{id}/permissions": ({"permissions": ["read:reports"]}, set()),
+    "POST /api/keys/rotate": ({"ring": "csrf"}, set()),
+    "POST /api/keys/{kid}/retire": ({}, set()),
     "PUT /api/roles/{name}": ({"permissions": ["read:reports"]}, {"includes"}),
     "DELETE /api/roles/{name}": ({}, set()),
 }
@@ -97,6 +100,7 @@ OWN = {
         *("id", "user_id", "created_at", "expires_at", "rotated_at", "revoked_at"),
         *("auth_time", "last_used_at"),
     },
+    "keys": {"kid", "sealed", "created_at", "signing_at", "verifying_at", "retired_at"},
     "roles": {"name"},
     "role_permissions": {"role"},
     "role_includes": {"role"},
@@ -192,7 +196,10 @@ async def outcome(
         of_session = path.startswith("/api/auth/sessions")
         sessions = await here.services.sessions.list(someone.id)
         path = path.replace("{id}", str(sessions[0].id) if of_session else someone.id)
-    for_admins = path.startswith(("/api/users", "/api/roles"))
+    if "/api/keys" in path:
+        await publish_long_ago(here.services)
+        path = path.replace("{kid}", await key_past(here.services))
+    for_admins = path.startswith(("/api/users", "/api/roles", "/api/keys"))
     headers = dict(admin.bearer if for_admins else someone.bearer)
     if path in BY_COOKIE:
         headers = refresh_headers(someone)

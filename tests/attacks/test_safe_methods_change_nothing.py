@@ -9,6 +9,7 @@ from starlette.routing import Router
 from authward.deny import walk
 from tests.attacks.tables import TOLD, Tables, moved, tables, untold
 from tests.here import OPERATOR, Here
+from tests.keys import key_past
 from tests.serving import Account
 
 SAFE = ("GET", "HEAD", "OPTIONS")
@@ -49,6 +50,7 @@ async def test_no_safe_request_changes_anything(here: Here, sqlite_database: str
     }
     await here.services.roles.put(None, "spare", ["read:nothing"], [], OPERATOR)
     [session] = await here.services.sessions.list(victim.id)
+    past = await key_past(here.services)
     wrong: dict[tuple[str, str], Any] = {}
     asked = 0
     first = before = await settled(here, sqlite_database)
@@ -57,6 +59,7 @@ async def test_no_safe_request_changes_anything(here: Here, sqlite_database: str
         for path in everywhere(here):
             target = own.id if path.startswith("/api/auth/sessions") else victim.id
             concrete = path.replace("{id}", target).replace("{name}", "spare")
+            concrete = concrete.replace("{kid}", past)
             for method in SAFE:
                 for request in requests_of(caller):
                     await here.send(method, concrete + request.pop("query", ""), **request)

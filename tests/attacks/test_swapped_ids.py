@@ -12,6 +12,7 @@ import pytest
 from authward.http.routes import ENDPOINTS
 from tests.attacks.tables import Row, Tables, moved, tables, untold
 from tests.here import OPERATOR, Here
+from tests.keys import key_past
 from tests.serving import PASSWORD, Account, error_of, refresh_headers
 
 BODIES: dict[str, Any] = {
@@ -19,6 +20,7 @@ BODIES: dict[str, Any] = {
     "PUT /api/users/{id}/role": {"role": "moderator"},
     "PUT /api/users/{id}/permissions": {"permissions": ["read:reports"]},
     "PUT /api/roles/{name}": {"permissions": ["read:reports"]},
+    "POST /api/keys/{kid}/retire": {},
 }
 # Route → who may name another's object there; everybody else is refused whatever they name.
 ANOTHERS = {
@@ -31,6 +33,7 @@ ANOTHERS = {
     "PUT /api/users/{id}/permissions": {"admin"},
     "PUT /api/roles/{name}": {"admin"},
     "DELETE /api/roles/{name}": {"admin"},
+    "POST /api/keys/{kid}/retire": {"admin"},
 }
 MALFORMED = (
     "0",
@@ -120,7 +123,7 @@ def test_every_route_with_an_id_is_here() -> None:
 
 async def ask(scene: Scene, route: str, who: str, named: str) -> tuple[int, str, str]:
     method, path = route.split()
-    path = path.replace("{id}", named).replace("{name}", named)
+    path = path.replace("{id}", named).replace("{name}", named).replace("{kid}", named)
     request = {"json": BODIES[route]} if route in BODIES else {}
     headers = scene.callers[who].bearer
     answer = await scene.here.send(method, path, headers=headers, **request)
@@ -151,6 +154,8 @@ async def test_another_s_object_is_for_those_alone_who_may(
     if "{name}" in route:
         named = "spare"
         await scene.here.services.roles.put(None, named, ["read:nothing"], [], OPERATOR)
+    elif "{kid}" in route:
+        named = await key_past(scene.here.services)
     else:
         named = scene.sessions["other"] if "/sessions/" in route else scene.other.id
     before = await scene.state()
@@ -198,13 +203,27 @@ async def test_what_is_no_role_s_name_makes_and_deletes_none(scene: Scene, who: 
     assert moved(before, await scene.state()) == set()
 
 
+@pytest.mark.parametrize("body", [{}, {"compromised": True}])
+async def test_what_is_no_key_s_id_retires_none(scene: Scene, body: dict[str, bool]) -> None:
+    before = await scene.state()
+    me = scene.callers["admin"].bearer
+    known = [key.kid for key in await scene.here.services.store.keys.all()]
+    for name in (*MALFORMED, scene.other.id, "access", "all", f"{known[0]},{known[1]}"):
+        path = f"/api/keys/{name.replace('{id}', known[0])}/retire"
+        answer = await scene.here.send("POST", path, headers=me, json=body)
+        assert answer.status_code in (400, 404), (name, answer.text)
+    assert moved(before, await scene.state()) == set()
+
+
 def row_of(what: tuple[str, tuple[Any, ...], str], before: Tables, after: Tables) -> str:
     """Whose row a difference is in: the account's, the role's; the change feed tells of all."""
     table, key, _ = what
     if table == "changes":
         return table
     row: Row = after.get(table, {}).get(key) or before[table][key]
-    owner = {"users": "id", "sessions": "user_id", "roles": "name"}.get(table, "role")
+    owner = {"users": "id", "sessions": "user_id", "roles": "name", "keys": "kid"}.get(
+        table, "role"
+    )
     return str(row[owner])
 
 

@@ -78,7 +78,7 @@ def test_every_setting_is_shown_with_its_default(
     assert shown == set(Settings.model_fields) - {"secret"}
 
     everything = re.sub(r"^# ([a-z0-9_]+ = )", r"\1", text, flags=re.MULTILINE)
-    examples = {"public_url", "origins", "redis_url"}
+    examples = {"public_url", "origins", "redis_url", "secret_previous"}
     decided_by_env = {"log_format": "console", "docs": True}
     # The example is for production, and this file says development.
     everything = everything.replace(

@@ -4,11 +4,11 @@ import os
 import re
 import subprocess
 from pathlib import Path
-from shutil import which
 
 import pytest
 
 from tests.needs import require
+from tests.node import node
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
@@ -31,15 +31,6 @@ def run(*command: str | Path) -> str:
     if done.returncode:
         pytest.fail(told, pytrace=False)
     return told
-
-
-def node() -> str:
-    found = require("Node", "apt-get install nodejs", found=which("node"))
-    version = run(found, "--version").strip()
-    major = int(version.removeprefix("v").partition(".")[0])
-    return require(
-        "Node 20 or newer", "apt-get install nodejs", found=found if major >= 20 else None
-    )
 
 
 def test_its_own_tests_pass() -> None:

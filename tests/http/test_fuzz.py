@@ -34,8 +34,9 @@ SEED = int(os.environ.get("AUTHWARD_TEST_FUZZ_SEED", "1"))
 # The accounts of the document's own examples, so that those requests succeed.
 PASSWORD = "correct horse battery staple"
 EMAILS = {"user": "ada@example.com", "admin": "root@example.com"}
-# A schema cannot say which cursors were given out, which roles there are, and what admin keeps.
-JUDGED = ("/api/users", "/api/users/{id}/role", "/api/roles/{name}")
+# A schema cannot say which cursors were given out, which roles there are, what admin keeps, and
+# which ring rotates now.
+JUDGED = ("/api/users", "/api/users/{id}/role", "/api/roles/{name}", "/api/keys/rotate")
 
 CONFIG = {
     "seed": SEED,

@@ -21,6 +21,7 @@ from authward.http.routes import ENDPOINTS
 from authward.http.shapes import example
 from authward.middleware.shield import UNLIMITED
 from tests.http.talking import DOCUMENT, PASSWORD, Api, Person, operation, talking
+from tests.keys import key_past, publish_long_ago
 
 TEXT = json.dumps(DOCUMENT)
 
@@ -219,6 +220,8 @@ REQUESTS: dict[str, Any] = {
     "PUT /api/users/{id}/role": {"json": {"role": "moderator"}},
     "PUT /api/users/{id}/permissions": {"json": {"permissions": ["read:reports"]}},
     "PUT /api/roles/{name}": {"json": {"permissions": ["update:posts"], "includes": ["user"]}},
+    "POST /api/keys/rotate": {"json": {"ring": "csrf"}},
+    "POST /api/keys/{kid}/retire": {"json": {}},
     "GET /api/users": {"params": {"limit": 1, "search": "EXAMPLE", "role": "user"}},
 }
 
@@ -226,6 +229,9 @@ REQUESTS: dict[str, Any] = {
 async def succeed(one: Endpoint, api: Api, me: Person, other: str) -> httpx2.Response:
     path = one.path.replace("{id}", me.session_id if "sessions" in one.path else other)
     path = path.replace("{name}", "editor")
+    if "/api/keys" in path:
+        await publish_long_ago(api.auth.services)
+        path = path.replace("{kid}", await key_past(api.auth.services))
     headers = {"user": me.bearer, "cookie": me.browser, "anyone": {}}[one.who]
     extra = REQUESTS.get(f"{one.method} {one.path}", {})
     return await api.send(one.method, path, headers=headers, **extra)
@@ -265,7 +271,8 @@ async def test_a_refusal_has_the_stated_shape_and_no_field_more(
     if one.body is not None or one.query is not None:
         me = await api.person(address(), "admin")
         headers = {"accept": accept, **me.bearer}
-        bad: dict[str, Any] = {"json": {}} if one.body else {"params": {"limit": "none"}}
+        wrong = {"ring": 7, "dryRun": 7}
+        bad: dict[str, Any] = {"json": wrong} if one.body else {"params": {"limit": "none"}}
         if one.path != "/api/users/{id}":
             answers.append(await api.send(one.method, path, headers=headers, **bad))
     optional = one.path == "/api/auth/logout"

@@ -1,179 +1,539 @@
-"""Key rings from the store, and the file that holds the master secret."""
+"""Key rings over time, on a real database: made, rotated, retired, killed; and sealed anew."""
 
-import itertools
+import asyncio
 import os
-import stat
-import threading
-from collections.abc import Sequence
-from pathlib import Path
+from typing import Any
 
 import pytest
 
-from authward.core.keys import Key, MasterSecret, State
-from authward.errors import ConfigurationError
-from authward.ports import StoredKey
-from authward.services.keys import load_rings, make_secret_file, read_secret_file
+from authward.core.keys import RINGS, Key, MasterSecret, State, StoredKey
+from authward.core.rotation import ROTATING
+from authward.errors import (
+    ConfigurationError,
+    InvalidRefreshToken,
+    InvalidToken,
+    KeyInUse,
+    NotFound,
+    RotatedLately,
+    TokenExpired,
+    TokenRevoked,
+    Unavailable,
+    ValidationError,
+)
+from authward.ports import KeyChange
+from authward.services import Services
+from authward.services.rings import Seals, new_key
+from authward.testing import TurnableClock
+from tests.services.conftest import HERE, SECRET, Make, principal_of, register, told
 
-MASTER = MasterSecret("8dXo2nqIp0Jv5cFh3mRzYw7LkTbQeUa1sGxNfWdC6yE")
-OTHER = MasterSecret("t5GkQz2Wn8Vb0Ld7Xc4Rf1Hj6Ps9My3EaUiOqTwYvZo")
-
-
-class Keys:
-    """A store of keys."""
-
-    def __init__(self) -> None:
-        self.rows: list[StoredKey] = []
-
-    async def add_first(self, keys: Sequence[StoredKey]) -> list[StoredKey]:
-        there = {row.ring for row in self.rows}
-        self.rows += [key for key in keys if key.ring not in there]
-        return list(self.rows)
-
-    def add(self, key: Key, master: MasterSecret = MASTER) -> None:
-        sealed = master.seal(key, os.urandom(12))
-        row = StoredKey(key.kid, key.ring, key.algorithm, key.state, sealed, key.created_at)
-        self.rows.append(row)
-
-
-_numbers = itertools.count(1)
+MASTER = MasterSecret(SECRET)
+OTHER = "t5GkQz2Wn8Vb0Ld7Xc4Rf1Hj6Ps9My3EaUiOqTwYvZo"
+SEALS = Seals(MASTER, os.urandom)
+NOTICE = 301
+DAY = 86_400
 
 
-def csrf_key(state: State, material: bytes) -> Key:
-    return Key(f"csrf-key-{next(_numbers)}", "csrf", "HS256", state, material, 0)
+async def stored(services: Services) -> list[StoredKey]:
+    return await services.store.keys.all()
 
 
-async def test_first_keys_are_made_once_and_differ() -> None:
-    store = Keys()
-    rings = await load_rings(store, MASTER, os.urandom)
-    again = await load_rings(store, MASTER, os.urandom)
-    assert sorted(row.ring for row in store.rows) == ["access", "audit", "csrf", "refresh"]
-    assert again.csrf == rings.csrf
-    assert again.access.signing.kid == rings.access.signing.kid
-    assert again.refresh.signing.kid == rings.refresh.signing.kid
+async def by_state(services: Services, ring: str) -> dict[str, list[str]]:
+    """State → kids, in the order they were made."""
+    found: dict[str, list[str]] = {}
+    for key in await stored(services):
+        if key.ring == ring:
+            found.setdefault(key.state, []).append(key.kid)
+    return found
+
+
+async def put(services: Services, *keys: StoredKey) -> None:
+    await services.store.keys.change(lambda there, now: KeyChange(keys))
+
+
+def rings_of(services: Services) -> Any:
+    return services.keys.rings
+
+
+# --- at the start ---------------------------------------------------------------------------
+
+
+async def test_first_keys_are_made_once_and_differ(make: Make) -> None:
+    one, other = await make(), await make()
+    keys = await stored(one.services)
+    assert [(key.ring, key.state) for key in sorted(keys, key=lambda key: key.ring)] != []
+    for ring in ROTATING:
+        assert {
+            state: len(kids) for state, kids in (await by_state(one.services, ring)).items()
+        } == {"signing": 1, "pending": 1}
+    assert {
+        state: len(kids) for state, kids in (await by_state(one.services, "audit")).items()
+    } == {"signing": 1}
+    for key in keys:
+        assert (key.signing_at is None) == (key.state == "pending")
+    first, again = rings_of(one.services), rings_of(other.services)
+    assert first.access.signing.kid == again.access.signing.kid
+    assert first.csrf == again.csrf
     materials = {
-        rings.access.signing.key.material,
-        rings.refresh.signing.key.material,
-        *rings.csrf,
-        *(key.material for key in rings.audit),
+        *(key.key.material for ring in (first.access, first.refresh) for key in ring.keys),
+        *first.csrf,
+        *(key.material for key in first.audit),
     }
-    assert len(materials) == 4
+    assert len(materials) == 7
     assert all(len(material) == 32 for material in materials)
+    sealed = b"".join(key.sealed for key in keys)
+    assert not any(material in sealed for material in materials)
+    assert one.services.keys.loaded
 
 
-async def test_nothing_of_a_key_lies_in_the_store_in_clear() -> None:
-    store = Keys()
-    rings = await load_rings(store, MASTER, os.urandom)
-    stored = b"".join(row.sealed for row in store.rows)
-    assert rings.access.signing.key.material not in stored
-
-
-async def test_another_secret_opens_nothing() -> None:
-    store = Keys()
-    await load_rings(store, MASTER, os.urandom)
+async def test_another_secret_opens_nothing(make: Make) -> None:
+    await make()
     with pytest.raises(ConfigurationError, match="secret: does not open key"):
-        await load_rings(store, OTHER, os.urandom)
+        await make(secret=OTHER)
 
 
-async def test_the_signing_secret_comes_first_and_the_dead_not_at_all() -> None:
-    store = Keys()
-    materials = {state: os.urandom(32) for state in ("verifying", "signing", "pending", "retired")}
-    for state, material in materials.items():
-        store.add(csrf_key(state, material))  # type: ignore[arg-type]
-    rings = await load_rings(store, MASTER, os.urandom)
-    assert rings.csrf == (materials["signing"], materials["verifying"])
+async def test_before_the_start_there_are_none(make: Make) -> None:
+    auth = await make()
+    keys = auth.services.keys
+    fresh = type(keys)(auth.services.store, SEALS, keys._policy, auth.clock, os.urandom)
+    assert not fresh.loaded
+    with pytest.raises(Unavailable):
+        _ = fresh.rings
+    await fresh.start()
+    assert fresh.loaded
+    assert fresh.rings.csrf == keys.rings.csrf
+
+
+def csrf_key(state: State, material: bytes) -> StoredKey:
+    return SEALS.seal(Key(os.urandom(8).hex(), "csrf", "HS256", state, material, 0))
+
+
+async def test_who_signs_comes_first_and_the_dead_not_at_all(make: Make) -> None:
+    services = (await make()).services
+    signing, pending = rings_of(services).csrf
+    verifying = os.urandom(32)
+    await put(services, csrf_key("verifying", verifying), csrf_key("retired", os.urandom(32)))
+    await services.keys.reload()
+    assert rings_of(services).csrf == (signing, verifying, pending)
 
 
 @pytest.mark.parametrize(
-    ("states", "size", "told"),
-    [
-        (["verifying"], 32, "exactly one signing key"),
-        (["signing", "signing"], 32, "exactly one signing key"),
-        (["signing"], 16, "at least 32 bytes"),
-    ],
+    ("state", "size", "text"),
+    [("signing", 32, "exactly one signing key"), ("verifying", 16, "at least 32 bytes")],
 )
-async def test_a_bad_csrf_ring_stops_the_start(states: list[State], size: int, told: str) -> None:
-    store = Keys()
-    for state in states:
-        store.add(csrf_key(state, os.urandom(size)))
-    with pytest.raises(ConfigurationError, match=told):
-        await load_rings(store, MASTER, os.urandom)
-
-
-# --- the secret's file ----------------------------------------------------------------------
-
-
-def test_a_file_is_made_once_for_our_eyes_only(tmp_path: Path) -> None:
-    path = tmp_path / "secret"
-    secret = make_secret_file(path)
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert make_secret_file(path) == read_secret_file(path) == secret
-    MasterSecret(secret)
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_of_twenty_makers_at_once_one_wins(tmp_path: Path) -> None:
-    together = threading.Barrier(20)
-    secrets: list[str] = []
-
-    def make() -> None:
-        together.wait()
-        secrets.append(make_secret_file(tmp_path / "secret"))
-
-    threads = [threading.Thread(target=make) for _ in range(20)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(secrets) == 20
-    assert len(set(secrets)) == 1
-    assert [path.name for path in tmp_path.iterdir()] == ["secret"]
-
-
-def test_the_loser_takes_what_the_winner_wrote(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_a_ring_that_cannot_be_used_stops_the_start_and_the_feed(
+    make: Make, state: State, size: int, text: str
 ) -> None:
-    path = tmp_path / "secret"
-    link = os.link
-
-    def beaten(source: Path, target: Path) -> None:
-        path.write_text("the winner's\n")
-        path.chmod(0o600)
-        link(source, target)
-
-    monkeypatch.setattr(os, "link", beaten)
-    assert make_secret_file(path) == "the winner's"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="cannot be written"):
-        make_secret_file(tmp_path / "missing" / "secret")
+    services = (await make()).services
+    before = services.keys.rings
+    await put(services, csrf_key(state, os.urandom(size)))
+    with pytest.raises(ConfigurationError, match=text):
+        await make()
+    with pytest.raises(Unavailable, match=text):
+        await services.keys.reload()
+    assert not services.keys.loaded
+    assert services.keys.rings is before
+    # Nothing counts as read while the rings cannot be.
+    await services.store.keys.change(lambda there, now: KeyChange((), ("csrf",)))
+    with pytest.raises(Unavailable):
+        await services.feed.poll()
 
 
-@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o602])
-def test_a_file_others_may_open_is_refused(tmp_path: Path, mode: int) -> None:
-    path = tmp_path / "secret"
-    make_secret_file(path)
-    path.chmod(mode)
-    for read in (read_secret_file, make_secret_file):
-        with pytest.raises(ConfigurationError, match=f"chmod 600 {path}"):
-            read(path)
+@pytest.mark.parametrize("algorithm", ["HS256", "EdDSA", "ES256", "RS256"])
+async def test_each_algorithm_signs_access_tokens_and_nothing_else(
+    make: Make, algorithm: Any
+) -> None:
+    services = (await make(algorithm=algorithm)).services
+    for key in await stored(services):
+        assert key.algorithm == (algorithm if key.ring == "access" else "HS256")
+    ada = await register(services)
+    assert principal_of(services, ada).email == "ada@example.com"
+    assert new_key("access", algorithm, "pending", os.urandom).algorithm == algorithm
 
 
-def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="cannot be read"):
-        read_secret_file(tmp_path / "missing")
-    path = tmp_path / "secret"
-    path.write_bytes(b"\xff\xfe\x00")
-    path.chmod(0o600)
-    with pytest.raises(ConfigurationError, match="cannot be read"):
-        read_secret_file(path)
+async def test_a_changed_algorithm_comes_with_the_next_rotation(
+    make: Make, clock: TurnableClock
+) -> None:
+    old = (await make()).services
+    ada = await register(old)
+    [wrong] = (await by_state(old, "access"))["pending"]
+    many = await asyncio.gather(*(make(algorithm="EdDSA") for _ in range(4)))
+    services = many[0].services
+    states = await by_state(services, "access")
+    assert wrong in states["retired"]
+    assert len(states["pending"]) == 1, "of several that start at once, one made it"
+    assert services.keys.rings.access.signing.key.algorithm == "HS256"
+    assert [row["kid"] for row in await told(services, "key.published")] == states["pending"]
+    clock.turn(NOTICE)
+    [signing] = await services.keys.rotate("access", HERE)
+    assert (signing.algorithm, signing.kid) == ("EdDSA", states["pending"][0])
+    # What the old one signed holds.
+    assert principal_of(services, ada).email == "ada@example.com"
+    # The other process is told, and verifies what it could not sign.
+    eve = await register(services, "eve@example.com")
+    await old.feed.poll()
+    assert principal_of(old, eve).email == "eve@example.com"
 
 
-def test_modes_mean_nothing_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "secret"
-    path.write_text("text\n")
-    path.chmod(0o644)
+# --- rotation ---------------------------------------------------------------------------------
+
+
+async def test_the_next_key_signs_and_the_old_one_verifies(
+    make: Make, clock: TurnableClock
+) -> None:
+    one, other = (await make()).services, (await make()).services
+    ada = await register(one)
+    before = {ring: await by_state(one, ring) for ring in ROTATING}
+    clock.turn(NOTICE)
+    signing = await one.keys.rotate(None, HERE, actor="someone")
+    assert [key.ring for key in signing] == list(ROTATING)
+    for ring in ROTATING:
+        after = await by_state(one, ring)
+        assert after["signing"] == before[ring]["pending"]
+        assert after["verifying"] == before[ring]["signing"]
+        assert len(after["pending"]) == 1
+        assert after["pending"] != before[ring]["pending"]
+    rows = await told(one, "key.rotated")
+    assert [(row["ring"], row["kid"]) for row in rows] == [(key.ring, key.kid) for key in signing]
+    assert {row["actor"] for row in rows} == {"someone"}
+    # A process that has not heard of it reads what the new key signed, and signs it again alike.
+    eve = await register(one, "eve@example.com")
+    assert eve.session.kid == signing[1].kid
+    assert other.keys.rings.refresh.signing.kid != signing[1].kid
+    assert principal_of(other, eve).email == "eve@example.com"
+    again = await other.sessions.refresh(eve.refresh_token, HERE)
+    assert again.refresh_token == eve.refresh_token
+    # What the old one signed: a new generation is of the new key.
+    assert principal_of(one, ada).email == "ada@example.com"
+    assert (await one.sessions.refresh(ada.refresh_token, HERE)).session.kid == signing[1].kid
+    assert one.tokens.csrf("x") != ada.csrf_token
+    assert len(one.tokens.csrf_secrets) == 3
+
+
+async def test_what_was_promoted_just_now_waits_for_its_turn(
+    make: Make, clock: TurnableClock
+) -> None:
+    services = (await make()).services
+    with pytest.raises(RotatedLately, match="access: pending since") as refused:
+        await services.keys.rotate(None, HERE)
+    assert "It can sign from 20" in refused.value.message
+    clock.turn(NOTICE)
+    await services.keys.rotate("csrf", HERE)
+    with pytest.raises(RotatedLately):
+        await services.keys.rotate("csrf", HERE)
+    with pytest.raises(RotatedLately):
+        await services.keys.rotate(None, HERE)
+    assert "verifying" not in await by_state(services, "access"), "all three, or none"
+    clock.turn(NOTICE)
+    await services.keys.rotate(None, HERE)
+
+
+@pytest.mark.parametrize("ring", ["audit", "none", ""])
+async def test_what_does_not_rotate(services: Services, clock: TurnableClock, ring: str) -> None:
+    clock.turn(NOTICE)
+    with pytest.raises(ValidationError) as refused:
+        await services.keys.rotate(ring, HERE)
+    [detail] = refused.value.details
+    assert (detail.field, detail.code) == ("ring", "unknown_ring")
+    assert ("audit log" in detail.message) == (ring == "audit")
+
+
+async def test_remembered_tokens_are_looked_at_again_under_other_keys(
+    make: Make, clock: TurnableClock
+) -> None:
+    services = (await make()).services
+    ada = await register(services)
+    bearer = f"Bearer {ada.access_token}".encode()
+    principal_of(services, ada)
+    assert services.tokens.recall(bearer) is not None
+    [signing] = (await by_state(services, "access"))["signing"]
+    await services.keys.kill(signing, HERE)
+    assert services.tokens.recall(bearer) is None
+    with pytest.raises(InvalidToken, match="none of ours"):
+        principal_of(services, ada)
+
+
+# --- the schedule -----------------------------------------------------------------------------
+
+
+async def test_the_schedule_rotates_once_and_retires_what_is_past(
+    make: Make, clock: TurnableClock
+) -> None:
+    many = await asyncio.gather(*(make(key_rotation="30d") for _ in range(4)))
+    services = many[0].services
+
+    async def turn(seconds: float) -> None:
+        clock.turn(seconds)
+        await asyncio.gather(*(one.services.keys.rotate_due() for one in many))
+
+    await turn(30 * DAY - 60)
+    assert await told(services, "key.rotated") == []
+    await turn(120)
+    assert [row["ring"] for row in await told(services, "key.rotated")] == list(ROTATING)
+    await turn(60)
+    assert len(await told(services, "key.rotated")) == 3
+    await turn(2 * 3600)
+    assert [row["ring"] for row in await told(services, "key.retired")] == ["access"]
+    await turn(8 * DAY)
+    assert [row["ring"] for row in await told(services, "key.retired")] == ["access", "refresh"]
+    await turn(22 * DAY)
+    assert len(await told(services, "key.rotated")) == 6
+    assert len(await told(services, "key.retired")) == 3
+    await turn(DAY)
+    retired = [row["ring"] for row in await told(services, "key.retired")]
+    assert retired == ["access", "refresh", "csrf", "access"]
+    assert all(key.sealed == b"" for key in await stored(services) if key.state == "retired")
+
+
+async def test_a_schedule_finds_that_another_was_quicker(
+    make: Make, clock: TurnableClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = [(await make(key_rotation="1h")).services for _ in range(2)]
+    clock.turn(3601)
+    seen = await stored(other)
+    await one.keys.rotate_due()
+
+    async def as_before() -> list[StoredKey]:
+        return seen
+
     with monkeypatch.context() as patch:
-        patch.setattr(os, "name", "nt")
-        assert read_secret_file(path) == "text"
+        patch.setattr(other.store.keys, "all", as_before)
+        patch.setattr(other.keys, "reload", lambda: asyncio.sleep(0))
+        await other.keys.rotate_due()
+    assert len(await told(one, "key.rotated")) == 3
+
+
+async def test_without_a_schedule_nothing_happens_by_itself(
+    services: Services, clock: TurnableClock
+) -> None:
+    clock.turn(365 * DAY)
+    await services.keys.rotate_due()
+    assert await told(services, "key.rotated") == []
+
+
+# --- retiring ---------------------------------------------------------------------------------
+
+
+async def test_a_key_can_go_when_the_last_that_it_signed_is_dead(
+    make: Make, clock: TurnableClock
+) -> None:
+    services = (await make()).services
+    ada = await register(services)
+    signing = {ring: (await by_state(services, ring))["signing"][0] for ring in RINGS}
+    pending = (await by_state(services, "access"))["pending"][0]
+    for kid, text in (
+        (signing["access"], "Rotate the ring first"),
+        (pending, "It is the next to sign"),
+        (signing["audit"], "audit log"),
+    ):
+        with pytest.raises(KeyInUse) as refused:
+            await services.keys.retire(kid, HERE)
+        assert text in refused.value.message
+    with pytest.raises(NotFound):
+        await services.keys.retire("nobody-has-this", HERE)
+    clock.turn(NOTICE)
+    await services.keys.rotate(None, HERE)
+    for ring in ROTATING:
+        with pytest.raises(KeyInUse, match="until") as refused:
+            await services.keys.retire(signing[ring], HERE)
+        assert ("1 live sessions hang on it" in refused.value.message) == (ring == "refresh")
+    assert await services.keys.retire(None, HERE) == []
+    clock.turn(NOTICE)
+    views = {one.key.kid: one for one in await services.keys.views()}
+    assert views[signing["refresh"]].sessions == 1
+    assert views[signing["access"]].sessions is None
+    assert views[pending].retirable_at is None
+    # Once it has refreshed, and the token before cannot come again, none hangs on it.
+    done = await services.sessions.refresh(ada.refresh_token, HERE)
+    with pytest.raises(KeyInUse):
+        await services.keys.retire(signing["refresh"], HERE)
+    clock.turn(11)
+    [gone] = await services.keys.retire(signing["refresh"], HERE, dry_run=True)
+    assert gone.state == "verifying"
+    assert signing["refresh"] not in (await by_state(services, "refresh")).get("retired", [])
+    [gone] = await services.keys.retire(signing["refresh"], HERE)
+    assert gone.kid == signing["refresh"]
+    assert await services.keys.retire(signing["refresh"], HERE) == []
+    with pytest.raises(InvalidRefreshToken):
+        services.tokens.refresh_claims(ada.refresh_token)
+    clock.turn(3600 + 2 * NOTICE)
+    assert [key.kid for key in await services.keys.retire(None, HERE)] == [signing["access"]]
+    # Whoever signed in before all that is signed in still.
+    assert (await services.sessions.refresh(done.refresh_token, HERE)).user.id == ada.user.id
+    clock.turn(31 * DAY)
+    assert [key.kid for key in await services.keys.retire(None, HERE)] == [signing["csrf"]]
+
+
+async def test_time_alone_ends_a_refresh_key(make: Make, clock: TurnableClock) -> None:
+    services = (await make()).services
+    await register(services)
+    [old] = (await by_state(services, "refresh"))["signing"]
+    clock.turn(NOTICE)
+    await services.keys.rotate("refresh", HERE)
+    clock.turn(7 * DAY + 2 * NOTICE + 120)
+    assert [key.kid for key in await services.keys.retire(None, HERE)] == [old]
+
+
+# --- killing ----------------------------------------------------------------------------------
+
+
+async def test_a_refresh_key_takes_its_sessions_along_with_the_count_first(
+    make: Make, clock: TurnableClock
+) -> None:
+    one, other = (await make()).services, (await make()).services
+    ada, eve = await register(one), await register(one, "eve@example.com")
+    states = await by_state(one, "refresh")
+    [signing], [pending] = states["signing"], states["pending"]
+    counted = await one.keys.count_killed(signing)
+    assert (counted.matched.sessions, counted.matched.accounts) == (2, 2)
+    assert {key.kid for key in counted.keys} == {signing, pending}
+    assert await by_state(one, "refresh") == states, "it was counted only"
+    killed = await one.keys.kill(signing, HERE, actor="someone")
+    assert killed.matched == counted.matched
+    assert {key.kid for key in killed.keys} == {signing, pending}
+    assert {row["kid"] for row in await told(one, "key.killed")} == {signing, pending}
+    [row] = await told(one, "sessions.revoked")
+    assert (row["kid"], row["sessions"], row["actor"]) == (signing, 2, "someone")
+    await other.feed.poll()
+    for services in (one, other):
+        for person in (ada, eve):
+            with pytest.raises(TokenRevoked):
+                principal_of(services, person)
+            with pytest.raises(InvalidRefreshToken):
+                await services.sessions.refresh(person.refresh_token, HERE)
+    after = await by_state(one, "refresh")
+    assert set(after["retired"]) == {signing, pending}
+    assert len(after["signing"]) == len(after["pending"]) == 1
+    # And again, as after an error: nothing more happens, nobody else is signed out.
+    clock.turn(2)
+    ada = await register(one, "new@example.com")
+    again = await one.keys.kill(signing, HERE)
+    assert (list(again.keys), again.matched.sessions) == ([], 0)
+    assert principal_of(one, ada)
+
+
+async def test_an_old_refresh_key_takes_only_those_along_that_hang_on_it(
+    make: Make, clock: TurnableClock
+) -> None:
+    services = (await make()).services
+    idle, lively = await register(services), await register(services, "eve@example.com")
+    [old] = (await by_state(services, "refresh"))["signing"]
+    clock.turn(NOTICE)
+    await services.keys.rotate("refresh", HERE)
+    lively = await services.sessions.refresh(lively.refresh_token, HERE)
+    counted = await services.keys.count_killed(old)
+    assert counted.matched.sessions == 1
+    assert (await services.keys.kill(old, HERE)).matched.sessions == 1
+    with pytest.raises(TokenExpired):
+        principal_of(services, idle)
+    with pytest.raises(InvalidRefreshToken):
+        await services.sessions.refresh(idle.refresh_token, HERE)
+    assert principal_of(services, lively)
+    clock.turn(11)
+    assert (await services.sessions.refresh(lively.refresh_token, HERE)).session.generation == 2
+    states = await by_state(services, "refresh")
+    assert {state: len(kids) for state, kids in states.items()} == {
+        "signing": 1,
+        "pending": 1,
+        "retired": 2,
+    }
+
+
+@pytest.mark.parametrize(("ring", "ends"), [("access", InvalidToken), ("csrf", None)])
+async def test_other_keys_end_no_session(make: Make, ring: str, ends: Any) -> None:
+    services = (await make()).services
+    ada = await register(services)
+    [signing] = (await by_state(services, ring))["signing"]
+    assert (await services.keys.count_killed(signing)).matched.sessions == 0
+    assert (await services.keys.kill(signing, HERE)).matched.sessions == 0
+    if ends is None:
+        assert principal_of(services, ada)
+        assert services.tokens.csrf(ada.session.id) != ada.csrf_token
+    else:
+        with pytest.raises(ends):
+            principal_of(services, ada)
+    again = await services.sessions.refresh(ada.refresh_token, HERE)
+    assert principal_of(services, again)
+
+
+async def test_a_pending_key_is_replaced(services: Services) -> None:
+    states = await by_state(services, "access")
+    [pending] = states["pending"]
+    assert [key.kid for key in (await services.keys.kill(pending, HERE)).keys] == [pending]
+    after = await by_state(services, "access")
+    assert after["signing"] == states["signing"]
+    assert len(after["pending"]) == 1
+    assert after["retired"] == [pending]
+
+
+async def test_after_a_restored_backup_everybody_signs_in_anew(
+    make: Make, clock: TurnableClock
+) -> None:
+    services = (await make()).services
+    ada = await register(services)
+    clock.turn(NOTICE)
+    await services.keys.rotate(None, HERE)
+    eve = await register(services, "eve@example.com")
+    counted = await services.keys.count_killed(None)
+    assert (counted.matched.sessions, len(counted.keys)) == (2, 9)
+    killed = await services.keys.kill(None, HERE)
+    assert (killed.matched.sessions, len(killed.keys)) == (2, 9)
+    for person in (ada, eve):
+        with pytest.raises(InvalidToken):
+            principal_of(services, person)
+        with pytest.raises(InvalidRefreshToken):
+            await services.sessions.refresh(person.refresh_token, HERE)
+    for ring in ROTATING:
+        states = await by_state(services, ring)
+        assert len(states["signing"]) == len(states["pending"]) == 1
+        assert set(states) == {"signing", "pending", "retired"}
+    assert list(await by_state(services, "audit")) == ["signing"]
+
+
+async def test_the_key_of_the_audit_log_cannot_be_killed(services: Services) -> None:
+    [kid] = (await by_state(services, "audit"))["signing"]
+    with pytest.raises(KeyInUse):
+        await services.keys.count_killed(kid)
+    with pytest.raises(KeyInUse):
+        await services.keys.kill(kid, HERE)
+
+
+# --- the master secret ------------------------------------------------------------------------
+
+
+async def test_a_changed_master_secret_seals_the_whole_ring_anew(
+    make: Make, clock: TurnableClock
+) -> None:
+    before = (await make()).services
+    ada = await register(before)
+    clock.turn(NOTICE)
+    await before.keys.rotate(None, HERE)
+    await before.keys.kill((await by_state(before, "csrf"))["verifying"][0], HERE)
+    old = await stored(before)
+    changed = {"secret": OTHER, "secret_previous": SECRET}
+    many = await asyncio.gather(*(make(**changed) for _ in range(4)))
+    services = many[0].services
+    new = await stored(services)
+    assert [(key.kid, key.state) for key in new] == [(key.kid, key.state) for key in old]
+    for was, now in zip(old, new, strict=True):
+        assert (was.sealed == now.sealed) == (was.state == "retired")
+        assert SEALS.outdated(now) is False, "there is no secret before it"
+    [row] = await told(services, "keys.resealed")
+    assert row["keys"] == sum(key.state != "retired" for key in new)
+    assert principal_of(services, ada)
+    # The old one opens nothing any more, and the new one alone does.
+    with pytest.raises(ConfigurationError, match="does not open"):
+        await make()
+    await make(secret=OTHER)
+    for key in new:
+        if key.state != "retired":
+            with pytest.raises(ConfigurationError):
+                SEALS.open([key])
+
+
+async def test_a_wrong_secret_before_is_told(make: Make) -> None:
+    await make()
+    third = "Qm2Xw7Zt9Lk4Rv1Np6Hs3Jc8Gd5Fy0BaTuEoIxWqVzM"
+    with pytest.raises(ConfigurationError, match="secret: does not open key"):
+        await make(secret=OTHER, secret_previous=third)
+    with pytest.raises(ConfigurationError, match="secret_previous, as a secret: shorter than"):
+        await make(secret=OTHER, secret_previous="c2hvcnQ=")

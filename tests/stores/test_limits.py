@@ -145,6 +145,9 @@ async def test_a_database_of_before_there_were_limits_gets_their_table(
             "DROP TABLE role_includes",
             "ALTER TABLE users DROP COLUMN additional_roles",
             "ALTER TABLE changes DROP COLUMN before",
+            "ALTER TABLE keys DROP COLUMN signing_at",
+            "ALTER TABLE keys DROP COLUMN verifying_at",
+            "ALTER TABLE keys DROP COLUMN retired_at",
             "UPDATE alembic_version SET version_num = '0001'",
         ):
             connection.execute(text(statement))

@@ -62,6 +62,9 @@ OF_0002 = (
     " 'a@example.com', 'Ann', 'moderator', '[\"read:audit\"]', 1, 2, 'hash', true, 3, 'ann')",
     "INSERT INTO roles VALUES ('editor')",
     "INSERT INTO role_permissions VALUES ('editor', 'update:posts')",
+    "INSERT INTO keys (kid, ring, algorithm, state, sealed, created_at)"
+    " VALUES ('a-key-of-0002', 'csrf', 'HS256', 'signing', '', 7),"
+    " ('b-key-of-0002', 'csrf', 'HS256', 'verifying', '', 8)",
     "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)",
     "INSERT INTO alembic_version VALUES ('0002')",
 )
@@ -83,6 +86,8 @@ class TestSchema:
             **DEFAULT_ROLES,
             "editor": Role(frozenset({"update:posts"})),
         }
+        since = [(key.kid, key.signing_at) for key in await store.keys.all()]
+        assert since == [("a-key-of-0002", 7), ("b-key-of-0002", None)]
         changed = await store.users.change(
             ann.id, lambda user: UserChange({"additional_roles": ("editor",)}), happened()
         )

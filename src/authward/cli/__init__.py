@@ -17,6 +17,7 @@ from authward.cli.common import NOT_SO, fail
 
 # Under other names: as attributes of this package these are the modules.
 from authward.cli.init import init as _init
+from authward.cli.keys import keys as _keys
 from authward.cli.migrate import migrate as _migrate
 from authward.cli.roles import roles as _roles
 from authward.cli.routes import routes as _routes
@@ -72,5 +73,5 @@ def main() -> None:
     """
 
 
-for _command in (_serve, _init, _migrate, _routes, _sessions, _users, _roles, _why):
+for _command in (_serve, _init, _migrate, _routes, _sessions, _users, _roles, _keys, _why):
     main.add_command(_command)

@@ -42,6 +42,8 @@ env = "development"
 
 # Encrypts the keys in the database. Keep a copy in a safe place: without it every session ends.
 secret_file = "{secret}"
+# The secret before, for the one start after it was changed.
+# secret_previous = "what it was"
 
 # --- tokens and sessions -----------------------------------------------------------------
 
@@ -50,6 +52,11 @@ secret_file = "{secret}"
 # session_ttl = "30d"
 # A refresh token may come twice within this time: two tabs, or an answer that was lost.
 # refresh_grace = "10s"
+# What signs access tokens: "HS256", or "EdDSA", "ES256", "RS256", which other services can verify
+# without a secret.
+# algorithm = "HS256"
+# How often new keys take over by themselves, like "30d"; "off" leaves it to `authward keys rotate`.
+# key_rotation = "off"
 # issuer = "authward"
 # audience = "authward"
 # Whether access tokens carry the e-mail address.
@@ -107,7 +114,7 @@ def init(as_json: bool) -> None:
     Nothing is overwritten.
     """
     from authward.errors import ConfigurationError
-    from authward.services.keys import make_secret_file
+    from authward.services.secrets import make_secret_file
 
     for path in (CONFIG, SECRET):
         if path.exists():

@@ -61,7 +61,7 @@ def revoke(
         match = await _match(services, user, network, role, moment)
         found = await services.store.sessions.count_matching(match)
         if not as_json or not (dry_run or yes):
-            click.echo(f"{_told(found)} would end.", err=as_json)
+            click.echo(f"{told(found)} would end.", err=as_json)
         if dry_run or not (yes or found.sessions):
             return found, None  # without any there is nothing to ask
         if not yes:
@@ -74,7 +74,7 @@ def revoke(
         accounts = found.accounts if done is None else done.accounts
         say_json({"matched": found.sessions, "ended": ended, "accounts": accounts})
     elif done is not None:
-        click.echo(f"{_told(done)} ended.")
+        click.echo(f"{told(done)} ended.")
 
 
 async def _match(
@@ -137,7 +137,8 @@ def _moment(text: str) -> tuple[int, bool]:
     return int(parsed.timestamp() * 1000), False
 
 
-def _told(found: Matched) -> str:
+def told(found: Matched) -> str:
+    """The number of them, in words."""
     sessions = "1 live session" if found.sessions == 1 else f"{found.sessions} live sessions"
     accounts = "1 account" if found.accounts == 1 else f"{found.accounts} accounts"
     return f"{sessions} of {accounts}"

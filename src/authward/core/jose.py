@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Literal
+from typing import Any, Literal
 
 from joserfc import jws
 from joserfc.errors import JoseError
@@ -18,6 +18,7 @@ from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 from joserfc.util import urlsafe_b64decode
 
 from authward.core.keys import Algorithm, Key, Ring, check_ring
+from authward.errors import ConfigurationError
 
 Typ = Literal["at+jwt", "rt+jwt"]
 
@@ -71,6 +72,14 @@ class JoseKey:
         """Sign `payload` as compact JWS. HS256 output is a function of key and payload alone."""
         return jws.serialize_compact(self._protected, payload, self._jwk, registry=self._registry)
 
+    def public(self) -> Mapping[str, Any]:
+        """The members of the public half, as a JWK. Raises ConfigurationError for a secret, which
+        has none.
+        """
+        if isinstance(self._jwk, OctKey):
+            raise ConfigurationError(f"key {self.kid}: an HS256 key is a secret whole")
+        return self._jwk.as_dict(private=False)
+
     def verified(self, token: str) -> bytes:
         """The payload of `token`. Raises BadToken if the signature is not this key's."""
         try:
@@ -80,7 +89,8 @@ class JoseKey:
 
 
 class JoseRing:
-    """The keys of one ring and one `typ`: one signs, all but the pending and retired ones verify.
+    """The keys of one ring and one `typ`: one signs, all but the retired ones verify. The pending
+    one does, too: other processes may have heard before us that it signs.
 
     Raises ConfigurationError for a weak key, a duplicate kid, or a ring without exactly one signing
     key.
@@ -91,15 +101,20 @@ class JoseRing:
     def __init__(self, keys: Iterable[Key], *, ring: Ring, typ: Typ, max_chars: int) -> None:
         own = [key for key in keys if key.ring == ring and key.state != "retired"]
         check_ring(own)
-        usable = [JoseKey(key, typ) for key in own if key.state != "pending"]
+        usable = [JoseKey(key, typ) for key in own]
         self.max_chars = max_chars
         self.signing = next(parsed for parsed in usable if parsed.key.state == "signing")
         self._by_header = {parsed.header: parsed for parsed in usable}
         self._by_kid = {parsed.kid: parsed for parsed in usable}
 
     def by_kid(self, kid: str) -> JoseKey | None:
-        """The signing or verifying key of this id."""
+        """The key of this id that signs, has signed or is to sign."""
         return self._by_kid.get(kid)
+
+    @property
+    def keys(self) -> Iterable[JoseKey]:
+        """All of them."""
+        return self._by_kid.values()
 
     def payload(self, token: str) -> bytes:
         """The signed bytes of `token`. Size and shape are checked before anything is split or

@@ -63,6 +63,23 @@ class Key:
     created_at: int
 
 
+@dataclass(frozen=True, slots=True)
+class StoredKey:
+    """A sealed key as it lies in the database. Times in milliseconds, None before they came. Of a
+    retired key nothing is left to open: `sealed` is empty.
+    """
+
+    kid: str
+    ring: Ring
+    algorithm: Algorithm
+    state: State
+    sealed: bytes = field(repr=False)
+    created_at: int
+    signing_at: int | None = None
+    verifying_at: int | None = None
+    retired_at: int | None = None
+
+
 def check_key(key: Key) -> None:
     """Refuse a key that is too weak or oddly named (RFC 8725 section 3.5; RFC 7518 sections 3.2 and
     3.3).

@@ -45,7 +45,7 @@ class Site:
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What a handler says. Of another type than JSON, `data` is the body as it is: bytes, without
-    an envelope.
+    an envelope. `kept` says who may keep it, and how long.
     """
 
     data: Any
@@ -53,6 +53,7 @@ class Answer:
     status: int = 200
     headers: tuple[Header, ...] = ()
     content_type: bytes = JSON
+    kept: bytes = b"no-store"
 
 
 @dataclass(slots=True)
@@ -162,7 +163,7 @@ class Resource:
             answer.status,
             [
                 (b"content-type", answer.content_type),
-                (b"cache-control", b"no-store"),
+                (b"cache-control", answer.kept),
                 *answer.headers,
             ],
             body,

@@ -126,7 +126,7 @@ def _security(one: Endpoint) -> list[dict[str, list[str]]]:
 
 def _path_parameters(one: Endpoint) -> list[Shape]:
     shape = {"type": "string", "minLength": 1}
-    examples = {"id": "hR3kq0WzT1mXc9uVbA2y", "name": "editor"}
+    examples = {"id": "hR3kq0WzT1mXc9uVbA2y", "name": "editor", "kid": "5f2b8c0d9e1a4b7c6d3e2f10"}
     return [
         {
             "name": name,

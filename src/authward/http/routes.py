@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from starlette.routing import Route
 
 from authward import errors as e
-from authward.http import accounts, health, metrics, passwords, roles, sessions, users
+from authward.http import accounts, health, keys, metrics, passwords, roles, sessions, users
 from authward.http.endpoint import Endpoint, Resource, Site
 from authward.services import Services
 
@@ -238,6 +238,37 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         errors=(e.NotFound, e.RoleInUse),
     ),
     Endpoint(
+        "GET",
+        "/api/keys",
+        keys.list_keys,
+        "user",
+        "Every signing key",
+        permission="manage:keys",
+        data=keys.KeysData,
+    ),
+    Endpoint(
+        "POST",
+        "/api/keys/rotate",
+        keys.rotate_keys,
+        "user",
+        "Let the next keys sign",
+        permission="manage:keys",
+        body=keys.RotateBody,
+        data=keys.KeysData,
+        errors=(e.RotatedLately,),
+    ),
+    Endpoint(
+        "POST",
+        "/api/keys/{kid}/retire",
+        keys.retire_key,
+        "user",
+        "Retire a key",
+        permission="manage:keys",
+        body=keys.RetireBody,
+        data=keys.RetiredData,
+        errors=(e.NotFound, e.KeyInUse),
+    ),
+    Endpoint(
         "GET", "/healthz", health.healthz, "anyone", "Is the process alive", data=health.HealthData
     ),
     Endpoint("GET", "/readyz", health.readyz, "anyone", "Can it serve", data=health.ReadyData),
@@ -256,12 +287,21 @@ METRICS = Endpoint(
 is behind, so it answers then too.
 """
 
+JWKS = Endpoint(
+    "GET",
+    "/.well-known/jwks.json",
+    keys.jwks,
+    "anyone",
+    "The public keys of access tokens",
+)
+"""Not of the table either: other services read it, and know no envelope."""
+
 
 def routes(
     services: Callable[[], Services], site: Site, endpoints: Sequence[Endpoint] = ENDPOINTS
 ) -> list[Route]:
-    """The table as Starlette routes, one a path, and the metrics."""
-    endpoints = (*endpoints, METRICS)
+    """The table as Starlette routes, one a path, the metrics and the public keys."""
+    endpoints = (*endpoints, METRICS, JWKS)
     paths = dict.fromkeys(endpoint.path for endpoint in endpoints)
     return [
         Route(

@@ -12,8 +12,10 @@ from authward.ports import Clock
 
 
 async def send_answer(send: Send, status: int, headers: Iterable[Header], body: bytes) -> None:
-    """One complete response. A 204 has no length (RFC 9110 section 8.6)."""
-    length = [] if status == 204 else [(b"content-length", b"%d" % len(body))]
+    """One complete response. A 204 has no length, and a 304 not one of its own (RFC 9110 section
+    8.6).
+    """
+    length = [] if status in (204, 304) else [(b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": status, "headers": [*headers, *length]})
     await send({"type": "http.response.body", "body": body})
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from authward.services.accounts import Accounts
     from authward.services.audit import Refusals
     from authward.services.feed import Feed
+    from authward.services.keys import Keys
     from authward.services.metrics import Metrics
     from authward.services.passwords import Passwords
     from authward.services.readiness import Readiness
@@ -29,6 +30,7 @@ class Services:
     accounts: Accounts
     clock: Clock
     feed: Feed
+    keys: Keys
     metrics: Metrics
     passwords: Passwords
     readiness: Readiness

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 
 from authward.core.permissions import Role, effective
@@ -43,6 +43,7 @@ class Feed:
 
     `horizon` is the life of the longest access token, `max_lag` how stale the view may grow, both
     in seconds. `on_scheme` hears of kinds of password hashes that others brought in, not just once.
+    `on_keys` reads the key rings anew; while it raises Unavailable, nothing counts as read.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Feed:
         max_lag: float,
         horizon: float,
         on_scheme: Callable[[str], None],
+        on_keys: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self.revocations = Revocations()
         self.watching = Watching()
@@ -64,6 +66,7 @@ class Feed:
         self.horizon = horizon
         self._changes = changes
         self._on_scheme = on_scheme
+        self._on_keys = on_keys
         self._clock = clock
         self._interval = interval
         self._max_lag = max_lag
@@ -113,6 +116,8 @@ class Feed:
         if self._read_at is None or batch.anew or roles_moved:
             self._set_roles(await self._changes.roles())
         self.apply(batch.changes)
+        if self._on_keys and any(change.kind == "keys.changed" for change in batch.changes):
+            await self._on_keys()
         self._cursor = batch.cursor
         self._read_at = began
         self.fresh_until = began + self._max_lag

@@ -1,134 +1,322 @@
-"""The key rings of a running process."""
+"""Key rings over time: made, rotated, retired, killed."""
 
 from __future__ import annotations
 
-import os
-import secrets
-from base64 import urlsafe_b64encode
-from collections.abc import Sequence
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from authward.core.jose import JoseRing
-from authward.core.keys import (
-    HMAC_KEY_BYTES,
-    NONCE_BYTES,
-    RINGS,
-    Key,
-    MasterSecret,
-    Ring,
-    check_ring,
+from authward.core.audit import Client, Event
+from authward.core.keys import RINGS, Algorithm, StoredKey
+from authward.core.rotation import (
+    ROTATING,
+    Lives,
+    all_end,
+    check_promotable,
+    check_retirable,
+    check_rotates,
+    doomed,
+    due,
+    in_state,
+    retirable,
+    retirable_at,
+    the_one,
+    unfit,
 )
-from authward.core.tokens import MAX_ACCESS_CHARS, MAX_REFRESH_CHARS
-from authward.errors import ConfigurationError
-from authward.ports import Chance, KeyStore, StoredKey
+from authward.errors import ConfigurationError, Unavailable
+from authward.ports import Chance, Clock, KeyChange, Matched, SessionMatch, Store
+from authward.services.key_changes import ITSELF, KeyChanges, both, first_states
+from authward.services.rings import Rings, Seals
+
+PUBLISHED_S = 300
+"""How long others may keep our public keys; so long, at least, a key is published before it signs.
+"""
+
+log = logging.getLogger("authward.keys")
+
+Decide = Callable[[Sequence[StoredKey], int], KeyChange | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Rings:
-    """The rings in use, parsed. `csrf` holds the secrets that verify, `audit` the keys of the audit
-    log; the signing one comes first.
+class KeyPolicy:
+    """What new access keys are for, how long what keys signed lives, and how often each ring is
+    rotated by itself. `unused` ends a refresh token, `grace` is that of a refresh. Milliseconds.
     """
 
-    access: JoseRing
-    refresh: JoseRing
-    csrf: tuple[bytes, ...]
-    audit: tuple[Key, ...]
+    algorithm: Algorithm
+    lives: Lives
+    unused: int
+    grace: int
+    every: int | None = None
 
 
-async def load_rings(store: KeyStore, master: MasterSecret, chance: Chance) -> Rings:
-    """Open the stored rings, making a first key for each that has none.
-
-    Raises ConfigurationError if the master secret is not the one they were sealed with, or a key is
-    too weak.
+@dataclass(frozen=True, slots=True)
+class KeyView:
+    """A key as it may be shown: how many live sessions hang on it, and from when on nothing is lost
+    with it; None where that does not apply.
     """
-    fresh = [_first_key(ring, chance) for ring in RINGS]
-    stored = await store.add_first(
-        [
-            StoredKey(
-                key.kid,
-                key.ring,
-                key.algorithm,
-                key.state,
-                master.seal(key, chance(NONCE_BYTES)),
-                0,
+
+    key: StoredKey
+    sessions: int | None
+    retirable_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Killed:
+    """Keys that were retired at once, or would be, and the sessions that end with them."""
+
+    keys: Sequence[StoredKey]
+    matched: Matched
+
+
+class Keys:
+    """The key rings over any store. `actor` None is the operator."""
+
+    def __init__(
+        self, store: Store, seals: Seals, policy: KeyPolicy, clock: Clock, chance: Chance
+    ) -> None:
+        self._store = store
+        self._seals = seals
+        self._policy = policy
+        self._clock = clock
+        self._changes = KeyChanges(seals, policy.algorithm, chance)
+        self._reading = asyncio.Lock()
+        self._follow: Callable[[Rings], None] | None = None
+        self._rings: Rings | None = None
+        self.loaded = False
+        """Whether the rings in use are what the database says, as far as is known here."""
+
+    # --- the rings of this process ------------------------------------------------------------
+
+    @property
+    def rings(self) -> Rings:
+        """Those in use. Raises Unavailable before `start`."""
+        if self._rings is None:
+            raise Unavailable("key rings not read", retry_after=1)
+        return self._rings
+
+    async def start(self) -> Rings:
+        """Open the stored rings, making keys for those that have none, sealing all anew under a
+        changed master secret, and publishing a next key where there is none of the wanted kind.
+
+        Raises ConfigurationError if the master secret is not the one they were sealed with, or a
+        key is too weak.
+        """
+        store = self._store.keys
+        keys = await store.all()
+        missing = [ring for ring in RINGS if all(key.ring != ring for key in keys)]
+        if missing:
+            made = await self._changes.make(
+                (ring, state) for ring in missing for state in first_states(ring)
             )
-            for key in fresh
-        ]
-    )
-    return _rings(
-        [
-            master.unseal(
-                one.sealed,
-                ring=one.ring,
-                kid=one.kid,
-                algorithm=one.algorithm,
-                state=one.state,
-                created_at=one.created_at,
+            keys = await store.add_first([self._seals.seal(key) for key in made])
+        if any(self._seals.outdated(key) for key in keys):
+            keys = await store.change(self._changes.resealed)
+        if unfit(keys, self._policy.algorithm):
+            keys = await self._publish(keys)
+        return self._use(keys)
+
+    def follow(self, used: Callable[[Rings], None]) -> None:
+        """From now on tell of each new set of rings."""
+        self._follow = used
+
+    async def reload(self) -> None:
+        """Read the rings anew. Raises Unavailable if they cannot be: rather nobody is let in than
+        somebody with a key that was killed.
+        """
+        # One at a time: an answer that is late must not undo a newer one.
+        async with self._reading:
+            keys = await self._store.keys.all()
+            try:
+                self._use(keys)
+            except ConfigurationError as error:
+                self.loaded = False
+                log.error("key rings not read: %s", error)
+                raise Unavailable(f"key rings: {error}", retry_after=1) from error
+
+    # --- what is done with keys ---------------------------------------------------------------
+
+    async def views(self) -> list[KeyView]:
+        """Every key, in the order they were made."""
+        keys, live = await self._store.keys.all(), await self._live_sessions()
+        return [self._view(key, live) for key in keys]
+
+    async def rotate(
+        self, ring: str | None, client: Client, *, actor: str | None = None
+    ) -> list[StoredKey]:
+        """Let the next key of a ring sign (of all three, if None), and publish the one after it;
+        the keys that sign from now on.
+
+        Raises RotatedLately, ValidationError.
+        """
+        rings = ROTATING if ring is None else (check_rotates(ring),)
+        fresh = await self._changes.make((one, "pending") for one in rings)
+
+        def decide(keys: Sequence[StoredKey], now: int) -> KeyChange:
+            for one in rings:
+                check_promotable(keys, one, now, self._policy.lives)
+            return self._changes.rotated(keys, rings, fresh, now, client, actor)
+
+        after = await self._change(decide)
+        return [key for one in rings for key in in_state(after, one, "signing")]
+
+    async def rotate_due(self) -> None:
+        """What the schedule asks for now: rotate rings, retire keys that are past. Of many
+        processes at once one does it.
+        """
+        every, lives = self._policy.every, self._policy.lives
+        if every is None:
+            return
+        keys, about = await self._store.keys.all(), int(self._clock.now() * 1000)
+        rings = due(keys, about, every, lives)
+        if not rings and not retirable(keys, about, lives, None):
+            return
+        fresh = await self._changes.make((one, "pending") for one in rings)
+
+        def decide(keys: Sequence[StoredKey], now: int) -> KeyChange | None:
+            turning = [one for one in due(keys, now, every, lives) if one in rings]
+            past = retirable(keys, now, lives, None)
+            if not turning and not past:
+                return None
+            return both(
+                self._changes.rotated(keys, turning, fresh, now, ITSELF, None),
+                self._changes.retired(past, now, ITSELF, None),
             )
-            for one in stored
-        ]
-    )
+
+        await self._change(decide)
+
+    async def retire(
+        self,
+        kid: str | None,
+        client: Client,
+        *,
+        actor: str | None = None,
+        dry_run: bool = False,
+    ) -> list[StoredKey]:
+        """Retire a key that nothing hangs on any more, or, if None, all such; those that were, or
+        would be.
+
+        Raises NotFound, KeyInUse.
+        """
+        live = await self._live_sessions()
+        done: list[StoredKey] = []
+
+        def decide(keys: Sequence[StoredKey], now: int) -> KeyChange | None:
+            done[:] = self._to_retire(keys, kid, now, live)
+            if dry_run or not done:
+                return None
+            return self._changes.retired(done, now, client, actor)
+
+        await self._change(decide)
+        return done
+
+    async def count_killed(self, kid: str | None) -> Killed:
+        """What `kill` would do now. Raises NotFound, KeyInUse."""
+        keys = await self._store.keys.all()
+        dying = doomed(keys, kid)
+        match = _ending(keys, dying, kid)
+        if match is None:
+            return Killed(dying, Matched(0, 0))
+        return Killed(dying, await self._store.sessions.count_matching(match))
+
+    async def kill(self, kid: str | None, client: Client, *, actor: str | None = None) -> Killed:
+        """Retire at once a key that somebody else knows, with the one that was to sign next; or, if
+        None, every key that has signed. New ones take over. Sessions whose refresh token it signed
+        end everywhere within a second. Repeating it after an error is harmless.
+
+        Raises NotFound, KeyInUse.
+        """
+        touched = {key.ring for key in doomed(await self._store.keys.all(), kid)}
+        fresh = await self._changes.make(
+            (one, state) for one in touched for state in first_states(one)
+        )
+        dying: list[StoredKey] = []
+        ending: list[SessionMatch | None] = []
+
+        def decide(keys: Sequence[StoredKey], now: int) -> KeyChange | None:
+            dying[:] = doomed(keys, kid)
+            ending[:] = [_ending(keys, dying, kid)]
+            return self._changes.killed(dying, fresh, now, client, actor) if dying else None
+
+        await self._change(decide)
+        [match] = ending
+        if match is None:
+            return Killed(dying, Matched(0, 0))
+        return Killed(dying, await self._end(match, kid, client, actor))
+
+    # --- how ----------------------------------------------------------------------------------
+
+    def _use(self, keys: Sequence[StoredKey]) -> Rings:
+        self._rings = rings = self._seals.open(keys)
+        self.loaded = True
+        if self._follow is not None:
+            self._follow(rings)
+        return rings
+
+    async def _change(self, decide: Decide) -> list[StoredKey]:
+        """Change keys, and go by it here before anybody is answered."""
+        after = await self._store.keys.change(decide)
+        await self.reload()
+        return after
+
+    async def _publish(self, keys: Sequence[StoredKey]) -> list[StoredKey]:
+        """A next key of the wanted kind in each ring that has none."""
+        rings = unfit(keys, self._policy.algorithm)
+        fresh = await self._changes.make((ring, "pending") for ring in rings)
+
+        def decide(keys: Sequence[StoredKey], now: int) -> KeyChange | None:
+            found = unfit(keys, self._policy.algorithm)
+            wanting = {ring: wrong for ring, wrong in found.items() if ring in rings}
+            if not wanting:
+                return None
+            wrong = [key for pending in wanting.values() for key in pending]
+            return self._changes.replaced(wrong, self._changes.added(fresh, wanting, now), now)
+
+        return await self._store.keys.change(decide)
+
+    def _to_retire(
+        self, keys: Sequence[StoredKey], kid: str | None, now: int, live: Mapping[str, int]
+    ) -> list[StoredKey]:
+        if kid is None:
+            return retirable(keys, now, self._policy.lives, live)
+        key = the_one(keys, kid)
+        if key.state == "retired":
+            return []
+        check_retirable(key, now, self._policy.lives, live)
+        return [key]
+
+    async def _end(
+        self, match: SessionMatch, kid: str | None, client: Client, actor: str | None
+    ) -> Matched:
+        detail: dict[str, str | int] = {"kid": kid or "all"}
+        began = Event("sessions.revoking", client, actor=actor, detail=detail)
+
+        def ended(done: Matched) -> Event:
+            counted = {**detail, "sessions": done.sessions, "accounts": done.accounts}
+            return Event("sessions.revoked", client, actor=actor, detail=counted)
+
+        return await self._store.sessions.revoke_matching(match, began, ended)
+
+    async def _live_sessions(self) -> Mapping[str, int]:
+        policy = self._policy
+        return await self._store.keys.live_sessions(
+            unused=policy.unused, grace=policy.grace, late=policy.lives.notice
+        )
+
+    def _view(self, key: StoredKey, live: Mapping[str, int]) -> KeyView:
+        hanging = live.get(key.kid, 0) if key.ring == "refresh" else None
+        return KeyView(key, hanging, retirable_at(key, self._policy.lives, hanging))
 
 
-def _rings(keys: Sequence[Key]) -> Rings:
-    return Rings(
-        access=JoseRing(keys, ring="access", typ="at+jwt", max_chars=MAX_ACCESS_CHARS),
-        refresh=JoseRing(keys, ring="refresh", typ="rt+jwt", max_chars=MAX_REFRESH_CHARS),
-        csrf=tuple(key.material for key in _hmac_ring(keys, "csrf")),
-        audit=_hmac_ring(keys, "audit"),
-    )
-
-
-def _hmac_ring(keys: Sequence[Key], ring: Ring) -> tuple[Key, ...]:
-    own = sorted(
-        (key for key in keys if key.ring == ring and key.state in ("signing", "verifying")),
-        key=lambda key: key.state != "signing",
-    )
-    check_ring(own)
-    return tuple(own)
-
-
-def _first_key(ring: Ring, chance: Chance) -> Key:
-    kid = urlsafe_b64encode(chance(12)).decode()
-    return Key(kid, ring, "HS256", "signing", chance(HMAC_KEY_BYTES), 0)
-
-
-def read_secret_file(path: Path) -> str:
-    """The secret in a file. Raises ConfigurationError if it cannot be read, or others may read
-    it.
-    """
-    try:
-        mode = path.stat().st_mode
-        text = path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"secret_file: {path} cannot be read ({error})") from error
-    if os.name == "posix" and mode & 0o077:
-        raise ConfigurationError(f"secret_file: others may read {path}. Run: chmod 600 {path}")
-    return text
-
-
-def make_secret_file(path: Path) -> str:
-    """Make a secret in a new file only we can read, or read the one that is there. Safe for
-    several processes at once.
-    """
-    if path.exists():
-        return read_secret_file(path)
-    # Written aside and linked into place: nobody ever sees half a secret, and of two makers one
-    # wins.
-    aside = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
-    try:
-        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(secrets.token_urlsafe(48) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            os.link(aside, path)
-        except FileExistsError:
-            pass
-        finally:
-            aside.unlink()
-    except OSError as error:
-        raise ConfigurationError(f"secret_file: {path} cannot be written ({error})") from error
-    return read_secret_file(path)
+def _ending(
+    keys: Sequence[StoredKey], dying: Sequence[StoredKey], kid: str | None
+) -> SessionMatch | None:
+    """The sessions that end with these keys; None if no refresh token is of theirs."""
+    if all_end(keys, dying):
+        # One change tells of all, and access tokens know by themselves that they are meant.
+        return SessionMatch()
+    kids = {key.kid for key in dying if key.ring == "refresh"}
+    # One that was killed before, by a command that did not get to its end.
+    kids |= {key.kid for key in keys if key.kid == kid and key.ring == "refresh"}
+    return SessionMatch(kids=frozenset(kids)) if kids else None

@@ -21,7 +21,24 @@ from authward.core.verified import CACHED_TOKENS, VerifiedTokens
 from authward.errors import InvalidRefreshToken, TokenExpired
 from authward.ports import Chance, Clock
 from authward.services.feed import Feed
-from authward.services.keys import Rings
+from authward.services.rings import Rings
+
+
+class _Memory:
+    """What verified under one set of rings. With other rings comes another memory, whole: whoever
+    was about to note something notes it in the old one, where nobody looks any more.
+    """
+
+    __slots__ = ("fresh", "rings", "roles_version", "verified", "version")
+
+    def __init__(self, rings: Rings, feed: Feed) -> None:
+        self.rings = rings
+        # By the whole header they come in, so that a request needs one look-up.
+        self.verified = VerifiedTokens[bytes]()
+        self.roles_version = feed.roles_version
+        # Those that nothing spoke against at this state of the feed.
+        self.fresh: dict[bytes | None, Principal] = {}
+        self.version = feed.version
 
 
 class Tokens:
@@ -30,37 +47,40 @@ class Tokens:
     def __init__(
         self, rings: Rings, policy: TokenPolicy, feed: Feed, clock: Clock, chance: Chance
     ) -> None:
-        self._rings = rings
+        self._memory = _Memory(rings, feed)
         self._policy = policy
         self._feed = feed
         self._clock = clock
         self._now, self._monotonic = clock.now, clock.monotonic
         self._chance = chance
-        # By the whole header they come in, so that a request needs one look-up.
-        self._verified = VerifiedTokens[bytes]()
-        self._roles_version = feed.roles_version
-        # Those that nothing spoke against at this state of the feed.
-        self._fresh: dict[bytes | None, Principal] = {}
-        self._version = feed.version
+
+    def use(self, rings: Rings) -> None:
+        """Go by these rings from now on, and by nothing that verified under others."""
+        self._memory = _Memory(rings, self._feed)
+
+    @property
+    def _rings(self) -> Rings:
+        return self._memory.rings
 
     def verify(self, token: str, *, stale: bool = False) -> Principal:
         """The principal of an access token; no I/O. `stale` goes by what is known of revocations,
         however old that is. Raises TokenExpired, InvalidToken, TokenRevoked, Unavailable.
         """
-        feed = self._feed
+        feed, memory = self._feed, self._memory
         if not stale:
             feed.require_fresh()
         now = self._clock.now()
-        if self._roles_version != feed.roles_version:
-            self._verified.clear()
-            self._roles_version = feed.roles_version
+        if memory.roles_version != feed.roles_version:
+            memory.verified.clear()
+            memory.roles_version = feed.roles_version
         header = b"Bearer " + token.encode("utf-8", "surrogatepass")
-        principal = self._verified.get(header)
+        principal = memory.verified.get(header)
         if principal is None:
-            principal = self._principal(check_access(token, self._rings.access, self._policy, now))
-            self._verified.put(header, principal)
+            claims = check_access(token, memory.rings.access, self._policy, now)
+            principal = self._principal(claims)
+            memory.verified.put(header, principal)
         if principal.expires_at <= now:
-            self._verified.drop(header)
+            memory.verified.drop(header)
             raise TokenExpired("exp has passed")
         feed.revocations.check(
             principal.id,
@@ -69,10 +89,10 @@ class Tokens:
             principal.auth_time,
             principal.roles,
         )
-        if self._version != feed.version or len(self._fresh) >= CACHED_TOKENS:
-            self._fresh.clear()
-            self._version = feed.version
-        self._fresh[header] = principal
+        if memory.version != feed.version or len(memory.fresh) >= CACHED_TOKENS:
+            memory.fresh.clear()
+            memory.version = feed.version
+        memory.fresh[header] = principal
         return principal
 
     def recall(self, bearer: bytes | None) -> Principal | None:
@@ -80,9 +100,10 @@ class Tokens:
         Authorization header as we would write it; None if anything speaks against it, or it has to
         be looked at again. Reads memory, and changes nothing.
         """
+        memory = self._memory
         # Read first: another thread may put the two in order between.
-        version = self._version
-        principal = self._fresh.get(bearer)
+        version = memory.version
+        principal = memory.fresh.get(bearer)
         if (
             principal is not None
             and version == self._feed.version

@@ -156,6 +156,8 @@ def _conditions(match: SessionMatch, before: int | None) -> list[ColumnElement[b
         found.append(sessions.c.auth_time < before)
     if match.user_id is not None:
         found.append(sessions.c.user_id == match.user_id)
+    if match.kids:
+        found.append(sessions.c.kid.in_(sorted(match.kids)))
     if match.role:
         found.append(holds_one_of(*sorted(match.holding)))
     return found

@@ -19,7 +19,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_VERSION = "0003"
+SCHEMA_VERSION = "0004"
 """The alembic revision this code is written for."""
 
 metadata = MetaData()
@@ -78,8 +78,13 @@ keys = Table(
     Column("ring", String(16), nullable=False),
     Column("algorithm", String(16), nullable=False),
     Column("state", String(16), nullable=False),
+    # Empty once it is retired.
     Column("sealed", LargeBinary, nullable=False),
     Column("created_at", BigInteger, nullable=False),
+    # Since when it is in each further state.
+    Column("signing_at", BigInteger),
+    Column("verifying_at", BigInteger),
+    Column("retired_at", BigInteger),
 )
 
 roles = Table("roles", metadata, Column("name", String(64), primary_key=True))

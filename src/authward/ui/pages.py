@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import cache
 from html import escape
 from importlib.util import find_spec
@@ -17,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 from authward.core.envelope import JSON, Header
 from authward.errors import ConfigurationError, MethodNotAllowed
 from authward.http.openapi import document_bytes
+from authward.http.tags import entity_tag, has_tag
 from authward.middleware.answers import send_answer, send_refusal
 from authward.ports import Clock
 
@@ -48,9 +48,7 @@ class File:
         self, content_type: bytes, load: Callable[[], bytes], clock: Clock, *headers: Header
     ) -> None:
         self._load = cache(load)
-        self._tag = cache(
-            lambda: b'"' + hashlib.sha256(self._load()).hexdigest()[:32].encode() + b'"'
-        )
+        self._tag = cache(lambda: entity_tag(self._load()))
         self._clock = clock
         self._type: Header = (b"content-type", content_type)
         self._headers = ((b"cache-control", b"no-cache"), _NOSNIFF, *headers)
@@ -60,19 +58,10 @@ class File:
             allow = [(b"allow", b"GET, HEAD")]
             return await send_refusal(scope, send, MethodNotAllowed(), self._clock.now(), allow)
         shared = [(b"etag", self._tag()), *self._headers]
-        if _has(scope["headers"], self._tag()):
+        if has_tag(scope["headers"], self._tag()):
             await send({"type": "http.response.start", "status": 304, "headers": shared})
             return await send({"type": "http.response.body", "body": b""})
         await send_answer(send, 200, [self._type, *shared], self._load())
-
-
-def _has(headers: Iterable[Header], tag: bytes) -> bool:
-    """Whether `If-None-Match` names this tag (RFC 9110 section 13.1.2)."""
-    return any(
-        name == b"if-none-match"
-        and any(one.strip().removeprefix(b"W/") in (tag, b"*") for one in value.split(b","))
-        for name, value in headers
-    )
 
 
 def module_route(clock: Clock) -> Route:
