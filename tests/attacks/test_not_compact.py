@@ -39,7 +39,7 @@ def strays(token: str):
     yield f'"{token}"'
     yield token.replace(".", "\uff0e")
     yield token.replace(".", "\u3002")
-    yield token.replace("a", "\uff41")
+    yield token.replace("e", "\uff45")
 
 
 @each_kind
