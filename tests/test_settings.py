@@ -56,6 +56,14 @@ def refused(**values: Any) -> str:
             + "' is none of the choices. Use one of: development, production",
         ),
         (
+            {"algorithm": "ES-256"},
+            "algorithm: 'ES-256' is none of the choices. Did you mean 'ES256'?",
+        ),
+        (
+            {"algorithm": "none"},
+            "algorithm: 'none' is none of the choices. Use one of: HS256, EdDSA, ES256, RS256",
+        ),
+        (
             {"report_only": "csrf,cros"},
             "report_only.1: 'cros' is none of the choices. Did you mean 'cors'?",
         ),
@@ -439,3 +447,18 @@ def test_neither_a_link_nor_a_space_hides_a_network_path(monkeypatch, nowhere: P
 def test_a_system_without_a_list_of_mounts_passes(monkeypatch, nowhere: Path):
     monkeypatch.setattr(module, "MOUNTS", nowhere / "absent")
     Settings(**PRODUCTION)
+
+
+def test_how_often_keys_rotate():
+    assert Settings().key_rotation is None
+    for text, seconds in (("off", None), (" None", None), ("30d", 30 * 86400), ("3600", 3600)):
+        assert Settings(key_rotation=text).key_rotation == seconds
+    for text, said in (("1m", "greater than or equal to 3600"), ("monthly", "not a duration")):
+        assert said in refused(key_rotation=text)
+
+
+def test_the_secret_before_is_another():
+    assert Settings(secret=SECRET, secret_previous=SECRET[::-1]).secret_previous is not None
+    assert "secret_previous: is the secret itself. Set" in refused(
+        secret=SECRET, secret_previous=f" {SECRET}"
+    )

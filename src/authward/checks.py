@@ -155,8 +155,9 @@ def _no_choice(value: str, expected: str) -> str:
     choices = re.findall(r"'([^']*)'", expected)
     shown = printable(value, 40)
     meant = value.strip().lower()
-    close = [one for one in choices if len(meant) > 1 and one.startswith(meant)]
-    close += difflib.get_close_matches(meant, choices, n=1, cutoff=0.5)
+    names = {one.lower(): one for one in choices}
+    close = [names[one] for one in names if len(meant) > 1 and one.startswith(meant)]
+    close += [names[one] for one in difflib.get_close_matches(meant, names, n=1, cutoff=0.5)]
     hint = f"Did you mean '{close[0]}'?" if close else f"Use one of: {', '.join(choices)}"
     return f"'{shown}' is none of the choices. {hint}"
 

@@ -155,7 +155,7 @@ def test_an_app(run: Run, app: Path, target: str) -> None:
     rows = lines(result.stdout)
     for row in lines(EXPECTED):
         assert row in rows
-    assert len(rows) == 1 + len(lines(EXPECTED)) + len(ENDPOINTS) + 2  # browser module, metrics
+    assert len(rows) == 1 + len(lines(EXPECTED)) + len(ENDPOINTS) + 3  # module, metrics, keys
     assert "noise of the app" not in result.stdout
     assert str(app.parent) not in result.stdout
 

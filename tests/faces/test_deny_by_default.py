@@ -391,7 +391,7 @@ class TestOurOwnServer:
         assert {"GET /docs", "GET /openapi.json", "GET /authward.js"} < found.keys()
         assert found["POST /api/auth/logout"] == "session cookie"
         assert found["GET /api/users"].startswith("permission ")  # type: ignore[union-attr]
-        assert len(said(Router(auth.routes()))) == len(ENDPOINTS) + 2
+        assert len(said(Router(auth.routes()))) == len(ENDPOINTS) + 3
 
     @pytest.mark.parametrize("who", ["", "nobody", None])
     def test_an_endpoint_that_does_not_say_cannot_be_made(self, who: Any) -> None:

@@ -53,6 +53,10 @@ async def flow(auth: Authward, job: dict[str, Any]) -> None:
         await services.accounts.login(
             job["email"], job["password"], HERE, presented=job["presented"]
         )
+    elif job["flow"] == "rotate":
+        await services.keys.rotate(None, HERE)
+    elif job["flow"] == "kill":
+        await services.keys.kill(None, HERE)
     else:
         await services.sessions.refresh(job["token"], HERE)
 
@@ -60,10 +64,14 @@ async def flow(auth: Authward, job: dict[str, Any]) -> None:
 async def live(job: dict[str, Any], fate: Fate) -> None:
     clock = TurnableClock()
     clock.turn(job["turned"])
-    auth = Authward(clock=clock, database_url=job["url"], secret=job["secret"])
+    more = {"secret_previous": job["previous"]} if "previous" in job else {}
+    auth = Authward(clock=clock, database_url=job["url"], secret=job["secret"], **more)
+    at_start = job["flow"] == "start"
+    fate.until = job["point"] if at_start else 0
     await auth.startup()
-    fate.until = job["point"]
-    await flow(auth, job)
+    if not at_start:
+        fate.until = job["point"]
+        await flow(auth, job)
     fate.until = 0
     await auth.shutdown()
 

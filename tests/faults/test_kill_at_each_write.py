@@ -1,22 +1,32 @@
-"""A process killed by SIGKILL at each write of register, login and refresh leaves no half state."""
+"""A process killed by SIGKILL at each write leaves no half state: of register, login and refresh,
+of rotating, killing and sealing keys.
+"""
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from authward.core.keys import MasterSecret, StoredKey
+from authward.core.rotation import ROTATING
 from authward.core.sessions import Session
+from authward.errors import ConfigurationError
+from authward.services.rings import Seals
 from tests.here import Here
+from tests.keys import publish_long_ago
 from tests.serving import PASSWORD, SECRET, Account, environment, refresh_cookie
 
 # One process that makes the others, for all of them.
 pytestmark = pytest.mark.xdist_group("kills")
 
 KILLED = -9
+OTHER = "t5GkQz2Wn8Vb0Ld7Xc4Rf1Hj6Ps9My3EaUiOqTwYvZo"
 
 
 class Zygote:
@@ -148,3 +158,84 @@ async def retried(here: Here, account: Account, session: Session) -> None:
         assert successor == here.services.tokens.refresh(session)[0]
     assert refresh_cookie(await here.refresh(account)) == successor
     assert refresh_cookie(await here.refresh(account, successor)) == successor
+
+
+async def states(here: Here) -> dict[str, dict[str, int]]:
+    """Ring → state → how many keys, but for the retired ones."""
+    found: dict[str, Counter[str]] = {ring: Counter() for ring in ROTATING}
+    for key in await here.services.store.keys.all():
+        if key.ring in found and key.state != "retired":
+            found[key.ring][key.state] += 1
+    return {ring: dict(counted) for ring, counted in found.items()}
+
+
+async def test_rotation(here_on_each: Here, zygote: Zygote) -> None:
+    here = here_on_each
+    account = await here.register()
+    rotations = 0
+    for point in range(1, 40):
+        await publish_long_ago(here.services)
+        killed = await zygote.run("rotate", point)
+        told = await counted(here, "key.rotated")
+        rotations += told > 3 * rotations
+        assert told == 3 * rotations, "all three, or none"
+        after = await states(here)
+        for ring in ROTATING:
+            assert after[ring].pop("verifying", 0) == rotations
+            assert after[ring] == {"signing": 1, "pending": 1}
+        # Whoever is left serves on.
+        await here.services.feed.poll()
+        assert (await here.profile(account)).status_code == 200
+        if not killed:
+            break
+    assert point == 17, "nine keys, changes in two writes, three events, both ends of the commit"
+    assert rotations == 2, "the one that was killed after its commit, and the last"
+
+
+async def test_killing_every_key(here_on_each: Here, zygote: Zygote) -> None:
+    here = here_on_each
+    seen = set()
+    account, killed = await here.register(), True
+    for point in range(1, 60):
+        account = await here.register()
+        killed = await zygote.run("kill", point)
+        await here.services.feed.poll()
+        error = (await here.profile(account)).json().get("error")
+        gone = error is not None
+        seen.add(gone)
+        # A token is dead with the keys, all of them, and its session can do nothing any more.
+        refreshed = (await here.refresh(account)).status_code
+        assert (error, refreshed) == (("invalid_token", 401) if gone else (None, 200))
+        assert await states(here) == {ring: {"signing": 1, "pending": 1} for ring in ROTATING}
+        if not killed:
+            break
+    assert not killed
+    assert seen == {True, False}
+    assert await sessions_of(here, account.id) == []
+
+
+async def test_sealing_anew(here_on_each: Here, zygote: Zygote) -> None:
+    here = here_on_each
+    account = await here.register()
+    old, new = Seals(MasterSecret(SECRET), os.urandom), Seals(MasterSecret(OTHER), os.urandom)
+    seen = []
+    for point in range(1, 40):
+        killed = await zygote.run("start", point, secret=OTHER, previous=SECRET)
+        assert killed
+        keys = await here.services.store.keys.all()
+        seen.append(opens(new, keys))
+        assert opens(old, keys) != seen[-1], "all under one secret, and none under the other"
+        assert await counted(here, "keys.resealed") == seen[-1]
+        # It stops nobody who has the keys already.
+        assert (await here.profile(account)).status_code == 200
+        if seen[-1]:
+            break
+    assert point >= 10, "seven keys, one row of the log, both ends of the commit"
+
+
+def opens(seals: Seals, keys: list[StoredKey]) -> bool:
+    try:
+        seals.open(keys)
+    except ConfigurationError:
+        return False
+    return True

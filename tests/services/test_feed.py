@@ -422,3 +422,35 @@ async def test_who_wakes_without_end_does_not_keep_it_reading(
     await feed.stop()
     # At the start, and the first word at once.
     assert len(changes.asked) == 2
+
+
+async def test_keys_are_read_anew_when_they_changed_and_nothing_counts_until_they_are(
+    changes: Changes, clock: Clock
+) -> None:
+    told: list[int] = []
+    away = True
+
+    async def on_keys() -> None:
+        told.append(len(told))
+        if away:
+            raise Unavailable("no such secret")
+
+    feed = feed_of(changes, clock)
+    feed._on_keys = on_keys
+    await feed.poll()
+    changes.rows = [revoked("a")]
+    await feed.poll()
+    assert told == []
+    fresh_until, before = feed.fresh_until, feed.version
+    changes.rows += [revoked("b"), Change("keys.changed", "access", 0, None, 0)]
+    for _ in range(2):
+        with pytest.raises(Unavailable):
+            await feed.poll()
+    # What was revoked counts, what is known of it stays as old as it was.
+    assert refusal_of(feed, "user", "b", 0) == "token_revoked"
+    assert feed.fresh_until == fresh_until
+    assert feed.version > before
+    away = False
+    await feed.poll()
+    await feed.poll()
+    assert told == [0, 1, 2]

@@ -174,6 +174,24 @@ async def test_a_changed_algorithm_comes_with_the_next_rotation(
     assert principal_of(old, eve).email == "eve@example.com"
 
 
+async def test_of_two_that_start_with_another_algorithm_the_later_finds_it_done(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services = (await make()).services
+    seen = await stored(services)
+    first = (await make(algorithm="ES256")).services
+    done = await stored(first)
+
+    async def as_before() -> list[StoredKey]:
+        return seen
+
+    policy = first.keys._policy
+    later = type(first.keys)(services.store, SEALS, policy, TurnableClock(), os.urandom)
+    monkeypatch.setattr(services.store.keys, "all", as_before)
+    await later.start()
+    assert await stored(first) == done
+
+
 # --- rotation ---------------------------------------------------------------------------------
 
 
@@ -537,3 +555,42 @@ async def test_a_wrong_secret_before_is_told(make: Make) -> None:
         await make(secret=OTHER, secret_previous=third)
     with pytest.raises(ConfigurationError, match="secret_previous, as a secret: shorter than"):
         await make(secret=OTHER, secret_previous="c2hvcnQ=")
+
+
+# --- other processes --------------------------------------------------------------------------
+
+
+async def test_a_process_that_cannot_read_the_keys_lets_nobody_in_for_long(
+    make: Make, clock: TurnableClock
+) -> None:
+    """It runs with the master secret of before: it goes on with what it has, until keys change."""
+    old = (await make(feed_max_lag=2)).services
+    ada = await register(old)
+    new = (await make(secret=OTHER, secret_previous=SECRET)).services
+    await old.feed.poll()
+    assert principal_of(old, ada)
+    clock.turn(NOTICE)
+    await new.keys.rotate(None, HERE)
+    with pytest.raises(Unavailable):
+        await old.feed.poll()
+    assert (old.keys.loaded, new.keys.loaded) == (False, True)
+    assert old.feed._read_at is not None
+    old.feed.fresh_until -= 3
+    with pytest.raises(Unavailable):
+        principal_of(old, ada)
+    assert principal_of(new, ada)
+
+
+async def test_twenty_readers_at_once_leave_the_newest_rings(
+    make: Make, clock: TurnableClock
+) -> None:
+    one, other = (await make()).services, (await make()).services
+    clock.turn(NOTICE)
+    await asyncio.gather(
+        *(other.keys.reload() for _ in range(10)),
+        one.keys.rotate(None, HERE),
+        *(other.keys.reload() for _ in range(10)),
+    )
+    await other.feed.poll()
+    assert other.keys.rings.access.signing.kid == one.keys.rings.access.signing.kid
+    assert other.keys.rings.csrf == one.keys.rings.csrf
