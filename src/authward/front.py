@@ -84,6 +84,10 @@ class Front:
         current = CURRENT.set("")
         try:
             await self._running.start()
+        except ConfigurationError as error:
+            # As without a database: nobody is let in, and it may be mended while we are asked.
+            log.error("not started: %s", error)
+            raise Unavailable(f"not started: {error}", retry_after=1) from error
         finally:
             CURRENT.reset(current)
 
