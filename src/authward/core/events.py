@@ -16,11 +16,17 @@ EVERY = "*"
 
 _COUNTED = ("reason", "count")
 _GRANTS = ("granted", "taken")
+_KEY = ("ring", "kid")
 
 EVENT_KINDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "access.denied": ("error", *_COUNTED),
         "audit.dropped": ("count",),
+        "key.killed": _KEY,
+        "key.published": _KEY,
+        "key.retired": _KEY,
+        "key.rotated": _KEY,
+        "keys.resealed": ("keys",),
         "login.failed": _COUNTED,
         "login.succeeded": ("replaced",),
         "password.change_refused": _COUNTED,

@@ -21,7 +21,7 @@ from authward.http.parse import read_json, read_query
 from authward.middleware.answers import send_answer, send_refusal
 from authward.middleware.exchange import EXCHANGE, Exchange
 from authward.middleware.reports import Reports
-from authward.middleware.request_id import REQUEST_ID
+from authward.middleware.request_id import request_id
 from authward.services import Services
 
 B = TypeVar("B", bound=BaseModel)
@@ -148,7 +148,7 @@ class Resource:
         endpoint = self.endpoints.get("GET" if method == "HEAD" else method)
         if endpoint is None:
             return await self._other_method(scope, send, services)
-        client = client_of(scope.get("client"), scope["headers"], scope[REQUEST_ID])
+        client = client_of(scope.get("client"), scope["headers"], request_id(scope))
         call = Call(scope, client, services, self.site)
         try:
             answer = await _run(endpoint, call, receive)
