@@ -23,8 +23,8 @@ SAFE = {
 ON_NAS = """
 import sys
 from pathlib import Path
-from authward import settings
-settings.MOUNTS = Path("mounts")
+from authward import checks
+checks.MOUNTS = Path("mounts")
 from authward.cli import main
 main(prog_name="authward")
 """

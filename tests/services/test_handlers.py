@@ -229,3 +229,22 @@ def test_a_thread_that_comes_back_after_its_loop_has_closed() -> None:
     asyncio.run(tell())
     deaf.gate.set()
     assert late.wait(30)
+
+
+async def test_a_loop_that_ends_takes_them_along(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It cancels its tasks, and waits for each: none may go on."""
+
+    async def hangs(event: AuthEvent) -> None:
+        await asyncio.Event().wait()
+
+    world.on("*", hangs)
+    world.handling.tell(events("login.failed", "login.failed"))
+    await asyncio.sleep(0)
+    [told] = world.handling._told
+    told.task.cancel()
+    await asyncio.wait([told.task])
+    assert told.task.cancelled()
+    await world.handling.stop()
+    assert "hangs was not told 2 events" in caplog.text

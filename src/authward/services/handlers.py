@@ -93,7 +93,7 @@ class _Told:
         self.dropped = 0
         self.waiting: deque[AuthEvent] = deque()
         self._news = asyncio.Event()
-        self._ending = self._ended = False
+        self._ending = False
         handler = wanted.handler
         called = getattr(handler, "func", handler)  # a partial's
         asks = inspect.iscoroutinefunction(called) or inspect.iscoroutinefunction(
@@ -119,11 +119,6 @@ class _Told:
         self._ending = True
         self._news.set()
 
-    def cancel(self) -> None:
-        """End now."""
-        self._ended = True
-        self.task.cancel()
-
     async def _run(self) -> None:
         try:
             while self.waiting or not self._ending:
@@ -133,6 +128,7 @@ class _Told:
                     continue
                 await self._call(self.waiting[0])
                 self.waiting.popleft()
+                await asyncio.sleep(0)  # many at once must not keep the loop
         finally:
             if self._thread is not None:
                 self._thread.end()
@@ -146,7 +142,7 @@ class _Told:
             if inspect.isawaitable(result):
                 await result
         except asyncio.CancelledError:
-            if self._ended:
+            if self.task.cancelling():
                 raise
             log.exception("%s failed on %s", self.wanted.name, event.kind)
         except (Exception, SystemExit):
@@ -195,8 +191,9 @@ class Handling:
         if not tasks:
             return
         _, late = await asyncio.wait(tasks, timeout=within)
+        for task in late:
+            task.cancel()
         for one in self._told:
-            if one.task in late:
-                one.cancel()
+            if one.waiting:
                 log.error("%s was not told %d events", one.wanted.name, len(one.waiting))
         await asyncio.gather(*late, return_exceptions=True)
