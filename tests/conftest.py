@@ -9,7 +9,14 @@ from tests.unlimited import UNLIMITED
 # All tests come from one address, and most are not about limits.
 os.environ.update(UNLIMITED)
 
-pytest_plugins = ["tests.needs", "tests.postgres", "tests.redis", "tests.fleets", "tests.groups"]
+pytest_plugins = [
+    "tests.needs",
+    "tests.postgres",
+    "tests.redis",
+    "tests.fleets",
+    "tests.groups",
+    "tests.telling",
+]
 
 
 @pytest.fixture(scope="session")

@@ -19,9 +19,11 @@ import authward
 from authward import Authward, Refusal, Settings, errors
 from authward.cli import main
 from authward.clock import SystemClock
+from authward.core.events import EVENT_KINDS
 from authward.http.parse import validated
 from authward.http.routes import ENDPOINTS
 from authward.ui.pages import api_routes, module_route
+from tests.http.talking import talking
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -101,6 +103,36 @@ def test_every_command_and_option_is_documented():
         options = [one for one in command.params if isinstance(one, click.Option)]
         named = [name for one in options for name in (*one.opts, *one.secondary_opts)]
         assert [name for name in named if name.startswith("--") and name not in text] == [], path
+
+
+# --- events and metrics -----------------------------------------------------------------------
+
+
+def test_every_kind_of_event_is_documented_with_its_detail_and_no_other():
+    rows = table_rows(sections(page("events.md"))["Every kind"])
+    stated = {row[0].strip("`"): row for row in rows if row[0] != "kind"}
+    assert list(stated) == sorted(stated)
+    assert stated.keys() == EVENT_KINDS.keys()
+    for kind, (_, when, *detail) in stated.items():
+        assert len(when) > 10
+        names = tuple(re.findall(r"`(\w+)`", "".join(detail)))
+        assert names == EVENT_KINDS[kind], kind
+
+
+def test_every_field_of_an_event_is_documented():
+    rows = list(table_rows(sections(page("events.md"))["Events"]))
+    stated = [name for row in rows for name in re.findall(r"`(\w+)`", row[0])]
+    fields = list(inspect.signature(authward.AuthEvent).parameters)
+    assert sorted(stated) == sorted([*fields, "AuthEvent"])
+
+
+async def test_every_metric_is_documented_and_no_other(sqlite_url: str):
+    async with talking(sqlite_url) as api:
+        text = api.auth.services.metrics.text().decode()
+    found = {name: kind for _, _, name, kind in map(str.split, re.findall("# TYPE .*", text))}
+    rows = table_rows(sections(page("operations.md"))["Metrics"])
+    stated = {row[0].strip("`"): row[1] for row in rows if row[0] != "metric"}
+    assert stated == found
 
 
 # --- routes and errors ------------------------------------------------------------------------

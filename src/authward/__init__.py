@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from authward.app import Authward
+    from authward.core.events import AuthEvent
     from authward.core.policies import Decision, Policies, owner, permission, role
     from authward.core.principal import Principal
     from authward.core.requirements import all_of, any_of
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "AuthEvent",
     "Authward",
     "ConfigurationError",
     "Decision",
@@ -32,6 +34,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "AuthEvent": "authward.core.events",
     "Authward": "authward.app",
     "ConfigurationError": "authward.errors",
     "Decision": "authward.core.policies",

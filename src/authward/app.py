@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Collection, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from starlette.routing import Router
 from starlette.types import ASGIApp
@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 from authward.clock import SystemClock
 from authward.core.cookies import CookieNames
 from authward.core.cors import CorsPolicy
+from authward.core.events import known_kind
 from authward.core.headers import DEFAULT_POLICY, SecurityPolicy
 from authward.core.keys import MasterSecret
 from authward.core.policies import Policies
@@ -32,6 +33,7 @@ from authward.middleware.shield import Shield
 from authward.ports import Clock
 from authward.process import Process, Running
 from authward.services import Services
+from authward.services.handlers import Handler, Wanted
 from authward.services.secrets import make_secret_file, read_secret_file
 from authward.settings import Settings
 from authward.stores.sql import SqlStore
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
     from fastapi.routing import APIRoute
     from starlette.applications import Starlette
     from starlette.routing import Route as OwnRoute
+
+H = TypeVar("H", bound=Handler)
 
 log = logging.getLogger("authward")
 
@@ -66,6 +70,7 @@ class Authward:
         self.settings = Settings(**values) if settings is None else settings
         self.clock: Clock = SystemClock() if clock is None else clock
         self.policies = Policies(log.warning)
+        self._wanted: list[Wanted] = []
         self._running = Running(self._process)
         self._admission = Admission(
             self._running, self.clock, overridable=not self.settings.production
@@ -121,6 +126,22 @@ class Authward:
         from authward.starlette import install
 
         install(app, self, deny_by_default=deny_by_default, public=public)
+
+    def on(self, kind: str) -> Callable[[H], H]:
+        """Call the decorated function, sync or async, with each `AuthEvent` of this kind that this
+        process commits; `"*"` is every kind. It is called later, in the background: in order, one
+        event at a time, a sync one in a thread of its own. What it raises is logged. Raises
+        ConfigurationError for a kind that there is not.
+        """
+        known_kind(kind)
+
+        def register(handler: H) -> H:
+            if not callable(handler):
+                raise ConfigurationError(f"on: {handler!r} cannot be called. Give it a function")
+            self._wanted.append(Wanted(kind, handler))
+            return handler
+
+        return register
 
     def principal(
         self,
@@ -229,7 +250,12 @@ class Authward:
     def _process(self) -> Process:
         store = SqlStore(self.settings.database_url, self.clock)
         process = Process(
-            self.settings, store, MasterSecret(self._secret()), self.clock, os.urandom
+            self.settings,
+            store,
+            MasterSecret(self._secret()),
+            self.clock,
+            os.urandom,
+            self._wanted,
         )
         store.database.on_commit = process.committed
         return process

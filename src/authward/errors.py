@@ -27,7 +27,7 @@ class Detail:
 
 class Refusal(Exception):
     """A request that is answered with an error. `reason` goes to the log, never to the client.
-    `audited` says that it has been written down already.
+    `audited` says that it has been written down already, `counted` that the metrics have it.
     """
 
     code: ClassVar[str] = "internal_error"
@@ -49,6 +49,7 @@ class Refusal(Exception):
         self.details = tuple(details)
         self.retry_after = retry_after
         self.audited = audited
+        self.counted = False
 
 
 class MalformedRequest(Refusal):
@@ -185,3 +186,16 @@ class Overloaded(Refusal):
 
 class Unavailable(Refusal):
     code, status, text = "unavailable", 503, "Temporarily unavailable"
+
+
+def _kinds(root: type[Refusal]) -> set[type[Refusal]]:
+    return {root}.union(*map(_kinds, root.__subclasses__()))
+
+
+# Ours alone: at this point no app has made any.
+CODES = frozenset(one.code for one in _kinds(Refusal))
+"""Every error code of ours."""
+DENIALS = frozenset(one.code for one in _kinds(Refusal) if one.status in (401, 403, 429)) - {
+    Unauthorized.code
+}
+"""Those that refuse a request for who sends it, or how often."""

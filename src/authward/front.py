@@ -19,6 +19,7 @@ from authward.core.limits import Decision, SlidingWindows
 from authward.errors import ConfigurationError, Refusal, Unavailable
 from authward.middleware.protections import Homed, Protections
 from authward.middleware.reports import Reports
+from authward.middleware.request_id import CURRENT, request_id
 from authward.ports import Clock
 from authward.process import Running
 from authward.settings import Settings
@@ -79,7 +80,16 @@ class Front:
         )
 
     async def before(self) -> None:
-        await self._running.start()
+        # What is started now goes on when this request is over, and must not log as part of it.
+        current = CURRENT.set("")
+        try:
+            await self._running.start()
+        except ConfigurationError as error:
+            # As without a database: nobody is let in, and it may be mended while we are asked.
+            log.error("not started: %s", error)
+            raise Unavailable(f"not started: {error}", retry_after=1) from error
+        finally:
+            CURRENT.reset(current)
 
     def own_origins(self, scope: Scope) -> frozenset[str]:
         server = scope.get("server")
@@ -97,7 +107,7 @@ class Front:
     def refused(self, scope: Scope, refusal: Refusal) -> None:
         # Before start-up there is nobody to tell.
         with suppress(Unavailable):
-            client = client_of(scope.get("client"), scope["headers"])
+            client = client_of(scope.get("client"), scope["headers"], request_id(scope))
             self._running.services.access.denied(refusal, client)
 
     async def _take_shared(self, client: str) -> Decision | None:

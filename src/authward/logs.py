@@ -1,7 +1,8 @@
 """Logs of the server on stderr: for the eye in development, JSON lines in production.
 
-One entry, one line; the lines of a traceback follow it, indented, where people read. Whatever a
-client sent is neutralised, so that nobody forges an entry or drives a terminal (CVE-2020-7694).
+One entry, one line, with the id of the request it was written for; the lines of a traceback follow
+it, indented, where people read. Whatever a client sent is neutralised, so that nobody forges an
+entry or drives a terminal (CVE-2020-7694).
 A library must not configure logging: only the server calls this.
 """
 
@@ -18,6 +19,7 @@ from structlog.dev import ConsoleRenderer
 from structlog.stdlib import ProcessorFormatter
 
 from authward.core.text import printable
+from authward.middleware.request_id import CURRENT
 from authward.settings import Settings
 
 _INDENT = "    "
@@ -76,6 +78,7 @@ def _formatter(last: Iterable[Any]) -> logging.Formatter:
             structlog.stdlib.add_logger_name,
             structlog.processors.format_exc_info,
             _audit_fields,
+            _request_id,
             _neutralise,
         ],
         processors=[ProcessorFormatter.remove_processors_meta, *last],
@@ -90,6 +93,14 @@ def _audit_fields(logger: object, method: str, entry: _Entry) -> _Entry:
     del fields["time"]
     entry["event"] = fields.pop("kind")
     return {**fields, **entry}
+
+
+def _request_id(logger: object, method: str, entry: _Entry) -> _Entry:
+    """An audit event knows its own: it may be written long after its request."""
+    current = CURRENT.get()
+    if current and entry["logger"] != "authward.audit":
+        entry["requestId"] = current
+    return entry
 
 
 def _neutralise(logger: object, method: str, entry: _Entry) -> _Entry:

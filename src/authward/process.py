@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,9 @@ from authward.services import Services
 from authward.services.access import Access
 from authward.services.accounts import Accounts
 from authward.services.audit import Refusals
+from authward.services.counts import Counts
 from authward.services.feed import Feed
+from authward.services.handlers import Handling, Wanted
 from authward.services.hashing import HashLane
 from authward.services.keys import PUBLISHED_S, KeyPolicy, Keys
 from authward.services.limits import FallbackLimiter
@@ -53,18 +56,27 @@ class Process:
     """
 
     def __init__(
-        self, settings: Settings, store: Store, master: MasterSecret, clock: Clock, chance: Chance
+        self,
+        settings: Settings,
+        store: Store,
+        master: MasterSecret,
+        clock: Clock,
+        chance: Chance,
+        wanted: Sequence[Wanted] = (),
     ) -> None:
         self._settings = settings
         self._store = store
         self._clock = clock
         self._chance = chance
+        self._counts = Counts()
+        self._handling = Handling(wanted, clock)
         self._lane = HashLane(
             HashParameters(),
             chance,
             clock,
             threads=settings.hashing_threads,
             queue=settings.hashing_queue,
+            counts=self._counts,
         )
         self._keys = Keys(
             store, Seals(master, chance, _previous(settings)), _key_policy(settings), clock, chance
@@ -84,8 +96,8 @@ class Process:
         self._background: list[asyncio.Task[None]] = []
 
     def committed(self, events: Sequence[Event], changes: Sequence[Change]) -> None:
-        """What a transaction of this process did: into the log, and into our own view before we
-        answer.
+        """What a transaction of this process did: into our own view before we answer, into the
+        log and the metrics, and to the app.
         """
         self._feed.apply(changes)
         if changes:
@@ -93,6 +105,8 @@ class Process:
                 wakes.tell()
         for event in events:
             audit_log.info(audit_line(event, self._clock))
+        self._counts.happened(events)
+        self._handling.tell(events)
 
     async def start(self) -> Services:
         """Open the store, load the keys, read the feed. Raises ConfigurationError."""
@@ -112,6 +126,7 @@ class Process:
         for wakes in self._wakes:
             await wakes.start(self._feed.wake)
         await self._refusals.start()
+        self._handling.start()
         times = SessionTimes(settings.session_ttl, settings.refresh_grace)
         sessions = Sessions(
             store.sessions, store.users, tokens, times, self._refusals, clock, self._chance
@@ -129,7 +144,10 @@ class Process:
         ]
         return Services(
             access=Access(
-                tokens, self._refusals, explained_by=None if settings.production else self._feed
+                tokens,
+                self._refusals,
+                self._counts,
+                explained_by=None if settings.production else self._feed,
             ),
             accounts=Accounts(
                 store.users,
@@ -141,11 +159,19 @@ class Process:
                 password_min_length=least,
             ),
             clock=clock,
+            counts=self._counts,
             feed=self._feed,
             keys=self._keys,
-            metrics=Metrics(self._feed, shared),
+            metrics=Metrics(
+                self._feed,
+                shared,
+                self._counts,
+                self._lane,
+                self._handling,
+                pid=os.getpid() if settings.workers > 1 else None,
+            ),
             passwords=Passwords(store.users, self._lane, self._refusals, clock, min_length=least),
-            readiness=Readiness(store, clock),
+            readiness=Readiness(store, clock, self._feed, lambda: self._keys.loaded, shared),
             refusals=self._refusals,
             roles=Roles(store.roles, self._feed),
             sessions=sessions,
@@ -155,6 +181,7 @@ class Process:
                 settings.issuer,
                 general=settings.rate_limit,
                 credential=settings.auth_rate_limit,
+                counts=self._counts,
             ),
             tokens=tokens,
             users=Users(store.users, store.roles, self._feed, clock),
@@ -170,6 +197,7 @@ class Process:
                 await wakes.stop()
             await self._feed.stop()
             await self._refusals.stop()
+            await self._handling.stop()
         finally:
             self._lane.stop()
             if self._redis is not None:

@@ -15,17 +15,16 @@ from multiprocessing.connection import wait
 from typing import Any
 
 from starlette.types import ASGIApp
-from uvicorn import Config, Server
+from uvicorn import Server
 from uvicorn.config import STARTUP_FAILURE
-from uvicorn.supervisors.multiprocess import Multiprocess
 
 from authward.app import Authward
+from authward.draining import GRACEFUL_S, DrainingConfig, DrainingServer, Supervisor
 from authward.logs import configure_logs
 from authward.settings import Settings
 from authward.uvicorn import Http
 
 BACKLOG = 2048
-GRACEFUL_S = 10
 KEEP_ALIVE_S = 75
 WORKER_START_S = 60
 
@@ -51,10 +50,11 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def uvicorn_config(app: Any, settings: Settings, *, factory: bool) -> Config:
+def uvicorn_config(app: Any, settings: Settings, *, factory: bool) -> DrainingConfig:
     """uvicorn as we run it."""
-    return Config(
+    return DrainingConfig(
         app,
+        drain=settings.drain,
         factory=factory,
         interface="asgi3",
         loop="auto" if sys.platform == "win32" else "uvloop",
@@ -91,7 +91,7 @@ def _run_one(settings: Settings, listener: socket.socket, announce: Announce) ->
     async def serve() -> bool:
         await auth.startup()
         try:
-            server = Server(config)
+            server = DrainingServer(config, alone=True)
             with _ends_quietly(server):
                 await announce(auth, _port(listener))
                 await server.serve([listener])
@@ -132,29 +132,11 @@ def _run_many(settings: Settings, listener: socket.socket, announce: Announce) -
 
     # From here on signals wait for the supervisor: one that comes early is not lost.
     config = uvicorn_config(Worker(settings), settings, factory=True)
-    supervisor = _Supervisor(config, sockets=[listener])
+    supervisor = Supervisor(config, sockets=[listener])
     asyncio.run(prepare())
     supervisor.run()
-    return all(process.exitcode != STARTUP_FAILURE for process in supervisor.processes)
-
-
-class _Supervisor(Multiprocess):
-    """uvicorn's, but one that sees at once that a worker is gone. It keeps the workers' ends of its
-    pipes open, and so would wait for a sign of life of the dead as long as for a slow start,
-    replacing nobody and deaf to signals.
-    """
-
-    def init_processes(self) -> None:
-        super().init_processes()
-        self._let_go()
-
-    def keep_subprocess_alive(self) -> None:
-        super().keep_subprocess_alive()
-        self._let_go()
-
-    def _let_go(self) -> None:
-        for process in self.processes:
-            process.child_conn.close()
+    failed = any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes)
+    return not (failed or supervisor.killed)
 
 
 def _port(listener: socket.socket) -> int:

@@ -109,6 +109,7 @@ class Settings(BaseSettings):
     feed_max_lag: Duration = Field(default=60, ge=2, le=600)
     docs: bool | None = None
     log_format: Literal["console", "json"] | None = None
+    drain: Duration = Field(default=0, ge=0, le=300)
     workers: int = Field(default=1, ge=1, le=256)
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)

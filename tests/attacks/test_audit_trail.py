@@ -158,6 +158,7 @@ async def test_a_canary_in_every_field_shows_up_nowhere(
     for event in await here.told():
         assert CANARY not in repr(event)
     assert CANARY not in caplog.text.replace("asyncio", "")
+    assert CANARY not in here.services.metrics.text().decode()
 
 
 async def test_a_flood_of_refusals_is_a_counted_row(here: Here) -> None:

@@ -7,8 +7,14 @@ from typing import Any, Literal
 
 import pytest
 
+from authward.core.audit import Client, Event
+from authward.core.events import EVENT_KINDS
+from authward.core.text import printable
 from authward.logs import configure_logs
+from authward.middleware.request_id import CURRENT
+from authward.process import audit_line
 from authward.settings import Settings
+from authward.testing import TurnableClock
 
 from .conftest import SECRET
 
@@ -137,3 +143,44 @@ def test_others_only_warn() -> None:
     logging.getLogger("asyncio").warning("slow")
     (line,) = stream.getvalue().splitlines()
     assert "slow" in line
+
+
+def test_a_line_says_for_which_request_it_was_written() -> None:
+    stream = configured("json")
+    current = CURRENT.set("r1")
+    logging.getLogger("anything").warning("within")
+    # An audit event knows its own: it may be written by another request's commit.
+    logging.getLogger("authward.audit").info(
+        '{"time":"t","kind":"login.failed","outcome":"refused","requestId":"r0"}'
+    )
+    logging.getLogger("authward.audit").info('{"time":"t","kind":"user.created","outcome":"ok"}')
+    CURRENT.reset(current)
+    logging.getLogger("authward").warning("without")
+    entries = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [entry.get("requestId") for entry in entries] == ["r1", "r0", None, None]
+    stream = configured("console")
+    current = CURRENT.set("r1")
+    logging.getLogger("anything").warning("within")
+    CURRENT.reset(current)
+    assert "requestId=r1" in stream.getvalue()
+
+
+@pytest.mark.parametrize("form", ["console", "json"])
+@pytest.mark.parametrize("kind", EVENT_KINDS)
+def test_every_auth_event_is_one_line(form: Literal["console", "json"], kind: str) -> None:
+    """Whatever a client sent along: time in UTC, kind, outcome, request id, and nothing forged."""
+    stream = configured(form)
+    client = Client.of(HOSTILE, HOSTILE, HOSTILE)
+    detail: dict[str, str | int] = {name: printable(HOSTILE) for name in EVENT_KINDS[kind]}
+    event = Event(kind, client, "refused", HOSTILE, HOSTILE, HOSTILE, detail)
+    logging.getLogger("authward.audit").info(audit_line(event, TurnableClock()))
+    text = stream.getvalue()
+    assert text.count("\n") == 1
+    assert len(text.splitlines()) == 1
+    assert not set(text) & {"\x1b", "\r", "\x7f", "\x85", "\u2028"}
+    assert kind in text
+    if form == "json":
+        entry = json.loads(text)
+        assert entry["time"].endswith("Z")
+        assert (entry["message"], entry["outcome"]) == (kind, "refused")
+        assert entry["requestId"].startswith("x\\x0d")

@@ -94,6 +94,7 @@ def test_workers_that_cannot_start_end_the_server(
 
         def __init__(self, config: Config, sockets: list[socket.socket]) -> None:
             self.processes = [SimpleNamespace(exitcode=code) for code in (None, STARTUP_FAILURE)]
+            self.killed = False
             assert config.workers == 2
             # What travels to the workers: settings, and no more.
             assert pickle.loads(pickle.dumps(config.app)) == config.app
@@ -101,7 +102,7 @@ def test_workers_that_cannot_start_end_the_server(
         def run(self) -> None:
             pass
 
-    monkeypatch.setattr("authward.server._Supervisor", Supervisor)
+    monkeypatch.setattr("authward.server.Supervisor", Supervisor)
     result = run("serve --port 0 --workers 2", code=1)
     assert "Authward 0.1.0 (development, 2 workers)" in result.stdout
 

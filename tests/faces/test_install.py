@@ -538,7 +538,7 @@ class TestLifespan:
     def test_two_loops_at_once(
         self, auth: Authward, app: FastAPI, client: TestClient, caplog: pytest.LogCaptureFixture
     ) -> None:
-        assert TestClient(app).get("/api/public-data").status_code == 500
+        assert TestClient(app).get("/api/public-data").status_code == 503
         assert "runs in another event loop already" in caplog.text
         assert client.get("/api/public-data").status_code == 200
 

@@ -4,7 +4,11 @@ OWASP ASVS 16.5.3; CWE-636 (not failing securely).
 """
 
 import asyncio
+import base64
+import hashlib
+import sqlite3
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,7 +20,7 @@ from authward import Authward
 from authward.errors import Unavailable
 from authward.services.feed import Feed
 from tests.here import Here, Serve
-from tests.serving import PASSWORD, REFRESH, Account, error_of, refresh_headers
+from tests.serving import PASSWORD, REFRESH, SECRET, Account, error_of, refresh_headers
 from tests.stores.gate import gate_to
 
 
@@ -162,12 +166,68 @@ async def test_feed_max_lag_is_a_setting(
         assert (await here.profile(account)).status_code == 503
 
 
+@asynccontextmanager
+async def unstarted(**settings: Any) -> AsyncIterator[httpx2.AsyncClient]:
+    """A client of an app whose first request starts us, as a mounted one's."""
+    auth = Authward(**settings)
+    transport = httpx2.ASGITransport(auth.asgi(), raise_app_exceptions=False)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        yield client
+    await auth.shutdown()
+
+
+ROUTES = ("/api/profile", "/api/users", "/api/public-data", "/readyz", "/metrics")
+
+
+async def all_refused(client: httpx2.AsyncClient, headers: dict[str, str]) -> None:
+    for path in ROUTES:
+        answer = await client.get(path, headers=headers)
+        assert error_of(answer) == (503, "unavailable"), path
+        assert answer.headers["retry-after"] == "1"
+        assert "folder" not in answer.text
+        assert "secret" not in answer.text
+    login = {"email": "a@example.com", "password": PASSWORD}
+    answer = await client.post("/api/auth/login", json=login)
+    assert error_of(answer) == (503, "unavailable")
+
+
 async def test_before_it_has_started_it_answers_503(sqlite_database: str) -> None:
     """As when a mounted app's first request finds the database away."""
     path = Path(urlsplit(sqlite_database).path.removeprefix("/"))
-    auth = Authward(database_url=f"sqlite:///{path.parent}/no/such/folder/x.db")
-    transport = httpx2.ASGITransport(auth.asgi(), raise_app_exceptions=False)
-    async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as client:
-        answer = await client.get("/api/profile", headers={"authorization": "Bearer x"})
-    assert answer.status_code >= 500
-    assert "folder" not in answer.text
+    url = f"sqlite:///{path.parent}/no/such/folder/x.db"
+    async with unstarted(database_url=url, secret=SECRET) as client:
+        await all_refused(client, {"authorization": "Bearer x"})
+
+
+async def test_key_rings_that_cannot_be_opened_let_nobody_in(
+    serve_on: Serve, database: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Sealed under another secret, they are as good as away: no token is believed, and no new keys
+    take their place.
+    """
+    here = await serve_on(database)
+    account = await here.register(role="admin")
+    other = base64.b64encode(hashlib.sha256(b"another").digest()).decode()
+    async with unstarted(database_url=database, secret=other) as client:
+        await all_refused(client, account.bearer)
+    assert "not started: secret" in caplog.text
+    assert (await here.profile(account)).status_code == 200
+
+
+async def test_a_key_ring_that_is_damaged_lets_nobody_in(
+    serve_on: Serve, sqlite_database: str
+) -> None:
+    here = await serve_on(sqlite_database)
+    account = await here.register(role="admin")
+    path = urlsplit(sqlite_database).path.removeprefix("/")
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE keys SET sealed = x'00' WHERE ring = 'access'")
+    async with unstarted(database_url=sqlite_database, secret=SECRET) as client:
+        await all_refused(client, account.bearer)
+
+
+async def test_key_rings_that_are_not_loaded_are_not_ready(here: Here) -> None:
+    here.services.readiness._keys = lambda: False
+    answer = await here.send("GET", "/readyz")
+    assert error_of(answer) == (503, "unavailable")
+    assert answer.json()["message"] == "Not ready: keys: not loaded"

@@ -42,6 +42,11 @@ def statuses(answers: list[httpx2.Response]) -> Counter[int]:
     return Counter(answer.status_code for answer in answers)
 
 
+def counted(told: str, series: str) -> float:
+    [line] = [line for line in told.splitlines() if line.startswith(f"{series} ")]
+    return float(line.rpartition(" ")[2])
+
+
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a busy machine half a second passes before a Redis that is there has answered everybody,
@@ -93,6 +98,13 @@ async def test_without_redis_each_counts_by_itself(
         assert statuses(await ask([server], 30)) == {200: 18, 429: 12}
         health = await server.send("GET", "/readyz")
         assert health.status_code == 200
+        assert health.json()["data"]["checks"]["limiter"] == "degraded"
+        told = server.services.metrics.text().decode()
+        assert "authward_rate_limit_degraded 1.0" in told
+        # 12 guesses, counted under both limits, and 30 questions; readiness is not counted.
+        assert "authward_rate_limit_decided_alone " in told
+        assert counted(told, "authward_rate_limit_decided_alone") >= 12 + 30
+        assert counted(told, 'authward_denials_total{error="rate_limited"}') == 7 + 12
     said = [record.getMessage() for record in caplog.records]
     assert len([one for one in said if "this process counts by itself" in one]) == 2
 

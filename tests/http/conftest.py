@@ -1,2 +1,8 @@
-from tests.contracts.fixtures import migrated_sqlite, sqlite_database  # noqa: F401
-from tests.here import clock, here, serve_on  # noqa: F401
+from tests.contracts.fixtures import (  # noqa: F401
+    database,
+    migrated_postgres,
+    migrated_sqlite,
+    postgres_database,
+    sqlite_database,
+)
+from tests.here import clock, here, here_on_each, serve_on  # noqa: F401

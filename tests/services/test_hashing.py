@@ -10,6 +10,7 @@ import pytest
 from authward.core.passwords import Verdict, hash_password
 from authward.errors import Overloaded
 from authward.services import hashing
+from authward.services.counts import Counts
 from authward.services.hashing import FLOOR_MARGIN, FLOOR_RISES, HashLane
 from tests.cheap import cheap_parameters
 
@@ -19,6 +20,10 @@ OLD = bcrypt.hashpw(b"correct horse", bcrypt.gensalt(4)).decode()
 
 def chance(size: int) -> bytes:
     return b"\x07" * size
+
+
+LOOKS = 3
+"""How often the clock moves on while the lane times a hash."""
 
 
 class Clock:
@@ -165,13 +170,30 @@ def test_a_hash_that_ends_after_its_loop(monkeypatch: pytest.MonkeyPatch, clock:
     assert lane._pending == 0
 
 
+async def test_what_it_does_can_be_counted(clock: Clock, gate: threading.Event) -> None:
+    counts = Counts()
+    lane = HashLane(PARAMETERS, chance, clock, threads=1, queue=1, counts=counts)
+    clock.step = 0.5
+    tasks = [asyncio.create_task(lane.verify("$argon2id$x", "x")) for _ in range(2)]
+    await asyncio.sleep(0)
+    with pytest.raises(Overloaded):
+        await lane.verify("$argon2id$x", "x")
+    assert (lane.running, lane.waiting, counts.hashing_refused) == (1, 1, 1)
+    gate.set()
+    await asyncio.gather(*tasks)
+    await asyncio.sleep(0)
+    assert (lane.running, lane.waiting) == (0, 0)
+    assert (sum(counts.hashing.counts), counts.hashing.total) == (2, 1.0)
+    lane.stop()
+
+
 # --- the floor of failures ------------------------------------------------------------------
 
 
 async def test_a_failure_waits_for_the_floor(
     lane: HashLane, clock: Clock, waits: list[float]
 ) -> None:
-    clock.step = 0.02
+    clock.step = 0.02 / LOOKS
     await lane.start([])
     clock.step = 0
     began = clock.monotonic()
@@ -291,7 +313,7 @@ async def test_a_stopped_lane_learns_nothing(lane: HashLane) -> None:
 async def test_a_failure_that_outran_the_floor_raises_it_within_reason(
     lane: HashLane, clock: Clock, waits: list[float]
 ) -> None:
-    clock.step = 0.02
+    clock.step = 0.02 / LOOKS
     await lane.start([])
     clock.step = 0
 

@@ -177,7 +177,9 @@ async def test_another_address_is_unverified_and_ends_sessions(services: Service
     signed_in = await register(services)
     admin = await acting(services, "admin")
     await services.store.users.change(
-        signed_in.user.id, lambda user: UserChange({"email_verified": True}), Event("test", HERE)
+        signed_in.user.id,
+        lambda user: UserChange({"email_verified": True}),
+        Event("user.edited", HERE),
     )
     same = await services.users.edit(
         admin, signed_in.user.id, UserEdit(email="Ada@Example.com"), HERE

@@ -25,6 +25,8 @@ env = "development"
 # host = "127.0.0.1"
 # port = 8000
 # workers = 1
+# How long to listen on after SIGTERM, so that a load balancer can notice.
+# drain = "0s"
 
 # The address people use, and the origins of pages that may call with cookies.
 # public_url = "https://api.example.com"

@@ -20,6 +20,7 @@ from authward.core.principal import Principal
 from authward.core.requirements import AllOf, AnyOf, Requirement, met, requirements
 from authward.errors import ConfigurationError, InvalidToken, Refusal
 from authward.middleware.exchange import EXCHANGE
+from authward.middleware.request_id import request_id
 from authward.middleware.websocket import Socket
 from authward.ports import Clock
 from authward.services import Services
@@ -135,7 +136,7 @@ class Admission:
         else:
             caller = self.peek(scope)
             subject = None if caller is None else caller.id
-        client = client_of(scope.get("client"), scope["headers"])
+        client = client_of(scope.get("client"), scope["headers"], request_id(scope))
         services.access.denied(refusal, client, subject=subject)
 
     def renew(self, connection: Mapping[str, Any], token: str) -> Principal:
@@ -147,7 +148,7 @@ class Admission:
         if not isinstance(opening, _Opening) or opening.owner is None:
             raise ConfigurationError("renew: this is no WebSocket that a guard has let in")
         access = self._running.services.access
-        client = partial(client_of, scope.get("client"), scope["headers"])
+        client = partial(client_of, scope.get("client"), scope["headers"], request_id(scope))
         principal = access.admit_token(lambda: token, client)
         if (principal.id, principal.session_id) != opening.owner:
             refusal = InvalidToken("the token of another session")
@@ -167,7 +168,7 @@ class Admission:
                 "this app is not behind Authward. Call auth.install(app), or serve auth.wrap(app)"
             )
         access = self._running.services.access
-        client = partial(client_of, scope.get("client"), scope["headers"])
+        client = partial(client_of, scope.get("client"), scope["headers"], request_id(scope))
         try:
             if scope["type"] != "websocket":
                 return access.admit(scope["headers"], client, roles=roles, permissions=permissions)

@@ -21,6 +21,7 @@ from authward.http.parse import read_json, read_query
 from authward.middleware.answers import send_answer, send_refusal
 from authward.middleware.exchange import EXCHANGE, Exchange
 from authward.middleware.reports import Reports
+from authward.middleware.request_id import request_id
 from authward.services import Services
 
 B = TypeVar("B", bound=BaseModel)
@@ -97,7 +98,7 @@ class Endpoint:
     `who` says who may call, `permission` what they need beside a token. `errors` are the refusals
     of its own, beside those of every route of its kind. `sends` names headers of its success. A
     `credential` route takes something that can be guessed, and has the limit of such. A `stale` one
-    lets in by an old view of revocations too.
+    lets in by an old view of revocations too. What is `counted` has its outcomes in the metrics.
     """
 
     method: str
@@ -114,6 +115,7 @@ class Endpoint:
     sends: tuple[str, ...] = ()
     credential: bool = False
     stale: bool = False
+    counted: str | None = None
 
     def __post_init__(self) -> None:
         if self.who not in get_args(Who):
@@ -146,13 +148,17 @@ class Resource:
         endpoint = self.endpoints.get("GET" if method == "HEAD" else method)
         if endpoint is None:
             return await self._other_method(scope, send, services)
-        client = client_of(scope.get("client"), scope["headers"])
+        client = client_of(scope.get("client"), scope["headers"], request_id(scope))
         call = Call(scope, client, services, self.site)
         try:
             answer = await _run(endpoint, call, receive)
         except Refusal as refusal:
+            if endpoint.counted is not None:
+                services.counts.ended(endpoint.counted, refusal.code)
             services.access.denied(refusal, client, call._principal)
             return await send_refusal(scope, send, refusal, services.clock.now())
+        if endpoint.counted is not None:
+            services.counts.ended(endpoint.counted)
         body = (
             success(answer.status, answer.data, answer.message)
             if answer.content_type is JSON

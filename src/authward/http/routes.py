@@ -28,6 +28,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         errors=(e.UserExists, e.InvalidCredentials, e.Overloaded),
         sends=_COOKIE_SET,
         credential=True,
+        counted="registration",
     ),
     Endpoint(
         "POST",
@@ -40,6 +41,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         errors=(e.InvalidCredentials, e.Overloaded),
         sends=_COOKIE_SET,
         credential=True,
+        counted="login",
     ),
     Endpoint(
         "POST",
@@ -56,6 +58,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
             e.InvalidRefreshToken,
             e.RefreshTokenReused,
         ),
+        counted="refresh",
     ),
     Endpoint(
         "POST",

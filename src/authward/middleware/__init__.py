@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from authward.middleware.hosts import TrustedHost
     from authward.middleware.policies import Policy
     from authward.middleware.ratelimit import RateLimit
-    from authward.middleware.request_id import RequestId, request_id
+    from authward.middleware.request_id import RequestId, RequestIdFilter, request_id
 
 _HOMES = {
     "BearerAuth": "bearer",
@@ -28,6 +28,7 @@ _HOMES = {
     "Policy": "policies",
     "RateLimit": "ratelimit",
     "RequestId": "request_id",
+    "RequestIdFilter": "request_id",
     "SecurityHeaders": "headers",
     "TrustedHost": "hosts",
     "csp_nonce": "headers",
@@ -43,6 +44,7 @@ __all__ = [
     "Policy",
     "RateLimit",
     "RequestId",
+    "RequestIdFilter",
     "SecurityHeaders",
     "TrustedHost",
     "csp_nonce",

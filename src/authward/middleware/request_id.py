@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import weakref
 from collections.abc import Awaitable, Mapping
+from contextvars import ContextVar
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -15,6 +17,10 @@ from authward.ports import Chance
 
 REQUEST_ID = "authward.request_id"
 """The key of the scope that holds the id of a request."""
+CURRENT: ContextVar[str] = ContextVar("authward.request_id", default="")
+"""The id of the request that is being answered here; "" where there is none. It follows the request
+into tasks and into the threads of sync endpoints.
+"""
 _STARTS = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
 
 
@@ -22,6 +28,17 @@ def request_id(scope: Mapping[str, Any]) -> str:
     """The id of this request; "" where no `RequestId` is around the app."""
     found: str = scope.get(REQUEST_ID, "")
     return found
+
+
+class RequestIdFilter(logging.Filter):
+    """Gives each record `request_id`: that of the request it was logged for, or "". Put it on a
+    handler. `authward serve` needs none.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Takes every record."""
+        record.request_id = CURRENT.get()
+        return True
 
 
 class RequestId:
@@ -67,7 +84,11 @@ class RequestId:
                 message = {**message, "headers": headers}
             return send(message)
 
-        await self._app(scope, receive, sending)
+        current = CURRENT.set(own)
+        try:
+            await self._app(scope, receive, sending)
+        finally:
+            CURRENT.reset(current)
 
     def _incoming(self, scope: Scope) -> str | None:
         found = [value for name, value in scope["headers"] if name == self._header]

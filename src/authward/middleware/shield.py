@@ -34,7 +34,7 @@ from authward.middleware.body import bounded
 from authward.middleware.exchange import EXCHANGE, Exchange, exchanges
 from authward.middleware.headers import issue_nonce
 from authward.middleware.protections import Behind, Protections
-from authward.middleware.request_id import REQUEST_ID, prepared_ids
+from authward.middleware.request_id import CURRENT, REQUEST_ID, prepared_ids
 from authward.ports import Chance, Clock
 
 log = logging.getLogger("authward")
@@ -86,6 +86,7 @@ class Shield:
         if scope["type"] != "http":
             return await self._other(scope, receive, send)
         exchange = self._begin(scope, send)
+        current = CURRENT.set(exchange.request_id)
         headers = exchange.headers
         try:
             if headers.get(b"host") not in self._hosts_seen:
@@ -130,11 +131,21 @@ class Shield:
             # the garbage collector would find. Another Authward, mounted behind this one, has taken
             # its own away already.
             scope.pop(EXCHANGE, None)
+            CURRENT.reset(current)
 
     async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "websocket":
             return await self._lifespan(scope, receive, send)
         exchange = self._begin(scope, send)
+        current = CURRENT.set(exchange.request_id)
+        try:
+            await self._websocket(scope, receive, send, exchange)
+        finally:
+            CURRENT.reset(current)
+
+    async def _websocket(
+        self, scope: Scope, receive: Receive, send: Send, exchange: Exchange
+    ) -> None:
         headers = exchange.headers
         try:
             self._check_host(headers.get(b"host", b""))

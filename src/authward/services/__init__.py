@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from authward.services.access import Access
     from authward.services.accounts import Accounts
     from authward.services.audit import Refusals
+    from authward.services.counts import Counts
     from authward.services.feed import Feed
     from authward.services.keys import Keys
     from authward.services.metrics import Metrics
@@ -29,6 +30,7 @@ class Services:
     access: Access
     accounts: Accounts
     clock: Clock
+    counts: Counts
     feed: Feed
     keys: Keys
     metrics: Metrics

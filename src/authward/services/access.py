@@ -15,6 +15,7 @@ from authward.core.requirements import Requirement
 from authward.core.why import lacking, missing
 from authward.errors import Detail, Forbidden, Refusal
 from authward.services.audit import Refusals
+from authward.services.counts import Counts
 from authward.services.feed import Feed
 from authward.services.tokens import Tokens
 
@@ -27,9 +28,15 @@ class Access:
     """
 
     def __init__(
-        self, tokens: Tokens, refusals: Refusals, *, explained_by: Feed | None = None
+        self,
+        tokens: Tokens,
+        refusals: Refusals,
+        counts: Counts,
+        *,
+        explained_by: Feed | None = None,
     ) -> None:
         self._tokens = tokens
+        self._counts = counts
         self._refusals = refusals
         self._explained_by = explained_by
 
@@ -85,10 +92,16 @@ class Access:
         *,
         subject: str | None = None,
     ) -> None:
-        """Audit a refusal that a client caused, unless that has been done; where refusals are
-        explained, explain it. `subject` is whose right was asked for, where no principal is known.
+        """Count and audit a refusal that a client caused, unless that has been done; where refusals
+        are explained, explain it. `subject` is whose right was asked for, where no principal is
+        known.
         """
-        if refusal.audited or refusal.status not in (401, 403, 429):
+        if refusal.status not in (401, 403, 429):
+            return
+        if not refusal.counted:
+            refusal.counted = True
+            self._counts.deny(refusal.code)
+        if refusal.audited:
             return
         refusal.audited = True
         if isinstance(refusal, Forbidden):

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, TypeVar
 
 import bcrypt
@@ -25,6 +25,7 @@ from authward.core.passwords import (
 )
 from authward.errors import Overloaded
 from authward.ports import Chance, Clock
+from authward.services.counts import Counts
 
 T = TypeVar("T")
 FLOOR_MARGIN = 1.5
@@ -51,11 +52,20 @@ class HashLane:
     """`threads` hashes at once, `queue` more may wait; past that `Overloaded`."""
 
     def __init__(
-        self, parameters: HashParameters, chance: Chance, clock: Clock, *, threads: int, queue: int
+        self,
+        parameters: HashParameters,
+        chance: Chance,
+        clock: Clock,
+        *,
+        threads: int,
+        queue: int,
+        counts: Counts | None = None,
     ) -> None:
         self._parameters = parameters
         self._chance = chance
         self._clock = clock
+        self._counts = counts or Counts()
+        self._threads = threads
         self._most = threads + queue
         self._pending = 0
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="authward-hash")
@@ -64,6 +74,16 @@ class HashLane:
         self._dummies: dict[str, str] = {}
         self._timing = asyncio.Lock()
         self._learning: set[asyncio.Task[None]] = set()
+
+    @property
+    def running(self) -> int:
+        """How many hashes are being made."""
+        return min(self._pending, self._threads)
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for a thread."""
+        return max(0, self._pending - self._threads)
 
     async def start(self, schemes: Iterable[str]) -> None:
         """Time today's parameters and each old scheme present (prefixes of bcrypt hashes, like
@@ -154,23 +174,34 @@ class HashLane:
 
     async def _run(self, work: Callable[..., T], *arguments: object) -> T:
         if self._pending >= self._most:
+            self._counts.hashing_refused += 1
             raise Overloaded("hashing queue full", retry_after=1)
         self._pending += 1
+        took: list[float] = []
         try:
-            future = self._pool.submit(work, *arguments)
+            future = self._pool.submit(self._timed, took, work, *arguments)
         except RuntimeError as error:
             self._pending -= 1
             raise Overloaded("hashing lane stopped", retry_after=1) from error
         loop = asyncio.get_running_loop()
         # Counted until the thread is free again, also if whoever waited has gone.
-        future.add_done_callback(lambda done: self._done(loop, done))
+        future.add_done_callback(lambda done: self._done(loop, took))
         return await asyncio.wrap_future(future)
 
-    def _done(self, loop: asyncio.AbstractEventLoop, done: Future[T]) -> None:
+    def _timed(self, took: list[float], work: Callable[..., T], *arguments: object) -> T:
+        began = self._clock.monotonic()
         try:
-            loop.call_soon_threadsafe(self._free)
-        except RuntimeError:
-            self._free()  # the loop has closed
+            return work(*arguments)
+        finally:
+            took.append(self._clock.monotonic() - began)
 
-    def _free(self) -> None:
+    def _done(self, loop: asyncio.AbstractEventLoop, took: list[float]) -> None:
+        try:
+            loop.call_soon_threadsafe(self._free, took)
+        except RuntimeError:
+            self._free(took)  # the loop has closed
+
+    def _free(self, took: list[float]) -> None:
         self._pending -= 1
+        for seconds in took:  # none, if it never had its turn
+            self._counts.hashing.note(seconds)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from authward.core.limits import Decision, Limit
 from authward.ports import RateLimiter
+from authward.services.counts import Counts
 
 _GENERAL = "general"
 
@@ -14,9 +15,16 @@ class Throttling:
     """
 
     def __init__(
-        self, limiter: RateLimiter, name: str, *, general: Limit | None, credential: Limit | None
+        self,
+        limiter: RateLimiter,
+        name: str,
+        *,
+        general: Limit | None,
+        credential: Limit | None,
+        counts: Counts | None = None,
     ) -> None:
         self._limiter = limiter
+        self._counts = counts or Counts()
         self._name = name
         self._general = general
         self._credential = credential
@@ -27,7 +35,9 @@ class Throttling:
         """
         if self._credential is None:
             return None
-        return await self._take(route, client, self._credential)
+        decision = await self._take(route, client, self._credential)
+        self._counts.limited[decision.allowed] += 1
+        return decision
 
     async def take_general(self, client: str) -> Decision | None:
         """Count a request to any route, where one limiter is shared by all processes."""
