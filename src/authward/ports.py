@@ -222,10 +222,12 @@ class SessionStore(Protocol):
         grace: int,
         client: Client,
         event: Callable[[Verdict, Session], Event | None],
+        signed_by: str | None = None,
     ) -> Refreshed | None:
-        """Rotate by compare-and-set, or judge why not (`core.sessions.judge`). A rotation notes
-        where `client` is; REUSED revokes the session; anything else leaves it as it was. None if
-        there is no such session. Of fifty at once on one generation, one rotates.
+        """Rotate by compare-and-set, or judge why not (`core.sessions.judge`); a new generation is
+        signed with `kid`, the one presented was with `signed_by`. A rotation notes where `client`
+        is; REUSED revokes the session; anything else leaves it as it was. None if there is no
+        such session. Of fifty at once on one generation, one rotates.
         """
         ...
 

@@ -141,6 +141,28 @@ class TestOpening:
 class TestRefreshing:
     """The table of the protocol."""
 
+    async def test_who_has_another_key_rotates_nothing(
+        self, store: Store, clock: TurnedClock
+    ) -> None:
+        user = await add_user(store)
+        session = await open_session(store, user)
+        for age, own in ((0, Verdict.SAME), (GRACE, Verdict.ROTATE)):
+            clock.turn(age)
+            for kid, judged in (("kid-0000", Verdict.FORGED), (session.kid, own)):
+                found = await store.sessions.refresh(
+                    session.id,
+                    0,
+                    kid="kid-0002",
+                    grace=GRACE,
+                    client=CLIENT,
+                    event=silent,
+                    signed_by=kid,
+                )
+                assert found is not None
+                assert found.verdict is judged
+                if judged is not Verdict.ROTATE:
+                    assert found.session == session
+
     async def test_current_and_past_the_grace_rotates(
         self, store: Store, clock: TurnedClock
     ) -> None:

@@ -34,7 +34,15 @@ def session(**changes) -> Session:
     return dataclasses.replace(row, **changes)
 
 
-def verdict(generation: int, age: int, *, grace: int = GRACE, enabled: bool = True, **row):
+def verdict(
+    generation: int,
+    age: int,
+    *,
+    grace: int = GRACE,
+    enabled: bool = True,
+    signed_by: str | None = None,
+    **row,
+):
     return judge(
         generation,
         session(**row),
@@ -42,7 +50,24 @@ def verdict(generation: int, age: int, *, grace: int = GRACE, enabled: bool = Tr
         user_enabled=enabled,
         now=ROTATED + age,
         grace=grace,
+        signed_by=signed_by,
     )
+
+
+@pytest.mark.parametrize(
+    ("generation", "age", "expected"),
+    [
+        # What the old key signed is good for the generation it was given with, and the retry of it.
+        (5, 0, Verdict.FORGED),
+        (5, GRACE, Verdict.FORGED),
+        (4, 0, Verdict.OVERLAP),
+        (4, GRACE, Verdict.REUSED),
+        (6, 0, Verdict.AHEAD),
+    ],
+)
+def test_another_key_than_the_session_has(generation: int, age: int, expected: Verdict):
+    assert verdict(generation, age, signed_by="another-key") is expected
+    assert verdict(generation, age, signed_by=REFRESH.key.kid) is not Verdict.FORGED
 
 
 @pytest.mark.parametrize(

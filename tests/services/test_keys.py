@@ -8,6 +8,7 @@ import pytest
 
 from authward.core.keys import RINGS, Key, MasterSecret, State, StoredKey
 from authward.core.rotation import ROTATING
+from authward.core.tokens import mint
 from authward.errors import (
     ConfigurationError,
     InvalidRefreshToken,
@@ -225,6 +226,25 @@ async def test_the_next_key_signs_and_the_old_one_verifies(
     assert (await one.sessions.refresh(ada.refresh_token, HERE)).session.kid == signing[1].kid
     assert one.tokens.csrf("x") != ada.csrf_token
     assert len(one.tokens.csrf_secrets) == 3
+
+
+async def test_an_old_key_reaches_no_session_that_moved_on(
+    make: Make, clock: TurnableClock
+) -> None:
+    """Who has stolen it forges refresh tokens for the sessions that hang on it, which end when it
+    is killed, and for no other.
+    """
+    services = (await make()).services
+    old = services.keys.rings.refresh.signing
+    clock.turn(NOTICE)
+    await services.keys.rotate("refresh", HERE)
+    eve = await register(services, "eve@example.com")
+    assert eve.session.kid != old.kid
+    claims = services.tokens.refresh_claims(eve.refresh_token)
+    with pytest.raises(InvalidRefreshToken, match="another key"):
+        await services.sessions.refresh(mint(claims, old), HERE)
+    again = await services.sessions.refresh(eve.refresh_token, HERE)
+    assert again.refresh_token == eve.refresh_token
 
 
 async def test_what_was_promoted_just_now_waits_for_its_turn(

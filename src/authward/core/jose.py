@@ -126,10 +126,14 @@ class JoseRing:
             raise BadToken("too long")
         if not _COMPACT.fullmatch(token):
             raise BadToken("not compact JWS")
-        parsed = self._by_header.get(token.partition(".")[0])
+        parsed = self.named(token)
         if parsed is None:
             raise BadToken("header is none of ours (alg, typ, kid or an extra field)")
         return parsed.verified(token)
+
+    def named(self, token: str) -> JoseKey | None:
+        """The key whose header `token` has, whoever signed it."""
+        return self._by_header.get(token.partition(".")[0])
 
 
 def payload_segment(token: str) -> bytes:

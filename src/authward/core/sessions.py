@@ -21,6 +21,7 @@ class Verdict(Enum):
     OVERLAP = auto()  # the one before, within the grace: the current token again
     REUSED = auto()  # an older one: the session ends
     AHEAD = auto()  # newer than the row: a restored database, or a forgery
+    FORGED = auto()  # of another key than this generation was signed with
     ENDED = auto()  # session over, account disabled, or epoch moved on
 
 
@@ -46,14 +47,26 @@ class Session:
 
 
 def judge(
-    generation: int, session: Session, *, user_epoch: int, user_enabled: bool, now: int, grace: int
+    generation: int,
+    session: Session,
+    *,
+    user_epoch: int,
+    user_enabled: bool,
+    now: int,
+    grace: int,
+    signed_by: str | None = None,
 ) -> Verdict:
-    """Decide one refresh. `now` is database time; `now` and `grace` in milliseconds."""
+    """Decide one refresh. `now` is database time; `now` and `grace` in milliseconds. `signed_by` is
+    the key of the token, None if that is not asked: who has an old key, which verifies still, must
+    not reach the sessions that have moved on to another.
+    """
     over = session.revoked_at is not None or session.expires_at <= now
     if over or not user_enabled or session.epoch != user_epoch:
         return Verdict.ENDED
     young = now - session.rotated_at < grace
     if generation == session.generation:
+        if signed_by not in (None, session.kid):
+            return Verdict.FORGED
         return Verdict.SAME if young else Verdict.ROTATE
     if generation > session.generation:
         return Verdict.AHEAD

@@ -95,6 +95,7 @@ class Sessions:
                 grace=int(self._times.grace * 1000),
                 client=client,
                 event=lambda verdict, session: _event(verdict, session, client),
+                signed_by=self._tokens.signer(token),
             )
         except Unavailable as away:
             # The commit may have happened: who comes back after the grace is taken for a thief.
@@ -156,6 +157,7 @@ class Sessions:
 _REFUSED = {
     Verdict.ENDED: ("session.refresh_refused", "session ended"),
     Verdict.AHEAD: ("session.generation_ahead", "a generation not yet given out"),
+    Verdict.FORGED: ("session.refresh_refused", "signed with another key than the session's"),
 }
 """Told apart from the transaction, folded: whoever holds a dead token may send it without end."""
 

@@ -160,6 +160,11 @@ class Tokens:
         claims = refresh_claims(session, self._policy)
         return mint(claims, key), claims.exp
 
+    def signer(self, token: str) -> str:
+        """The id of the key that a refresh token, which `refresh_claims` took, is signed with."""
+        key = self._rings.refresh.named(token)
+        return "" if key is None else key.kid
+
     @property
     def refresh_kid(self) -> str:
         """The key new generations are signed with."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Row, bindparam, insert, literal, select, update
+from sqlalchemy import Row, bindparam, func, insert, literal, select, update
 
 from authward.core.audit import Client, Event
 from authward.core.sessions import Session, Verdict, judge
@@ -32,6 +32,8 @@ _ROTATE = (
     .where(
         sessions.c.id == bindparam("wanted"),
         sessions.c.generation == bindparam("presented"),
+        sessions.c.kid
+        == func.coalesce(bindparam("signed_by", type_=sessions.c.kid.type), sessions.c.kid),
         sessions.c.rotated_at + bindparam("grace") <= NOW,
         sessions.c.epoch == _EPOCH,
         _LIVE,
@@ -138,12 +140,14 @@ class SqlSessions:
         grace: int,
         client: Client,
         event: Callable[[Verdict, Session], Event | None],
+        signed_by: str | None = None,
     ) -> Refreshed | None:
         values = {
             "wanted": session_id,
             "presented": generation,
             "grace": grace,
             "signing_kid": kid,
+            "signed_by": signed_by,
             "client_ip": client.ip,
             "client_agent": client.user_agent,
         }
@@ -154,7 +158,7 @@ class SqlSessions:
                 if rotated := await tx.row(_ROTATE, values):
                     outcome = await _rotated(tx, rotated)
                 elif row := await tx.row(_WITH_USER, {"wanted": session_id}):
-                    outcome = await _settled(tx, _judged(row, generation, grace))
+                    outcome = await _settled(tx, _judged(row, generation, grace, signed_by))
                 else:
                     return None
             happened = event(outcome.verdict, outcome.session)
@@ -198,7 +202,7 @@ async def _rotated(tx: Transaction, row: Row[Any]) -> Refreshed:
     return Refreshed(verdict, session, owner, row._mapping["database_now"])
 
 
-def _judged(row: Row[Any], generation: int, grace: int) -> Refreshed:
+def _judged(row: Row[Any], generation: int, grace: int, signed_by: str | None) -> Refreshed:
     session, user, now = session_of(row), user_of(row), row._mapping["database_now"]
     verdict = judge(
         generation,
@@ -207,6 +211,7 @@ def _judged(row: Row[Any], generation: int, grace: int) -> Refreshed:
         user_enabled=user.disabled_at is None,
         now=now,
         grace=grace,
+        signed_by=signed_by,
     )
     return Refreshed(verdict, session, user, now)
 
