@@ -169,14 +169,14 @@ async def test_a_token_is_verified_once_and_expires_all_the_same(
         clock.turn(900)
         assert (await ask(app, ACCESS.token)).error == "token_expired"
     assert (await ask(app, ACCESS.token)).error == "token_expired"
-    assert len(app._verified) == 0
+    assert len(app._known[1]) == 0
 
 
 async def test_a_failure_is_not_remembered(clock: TurnableClock):
     app = guarded(clock)
     for _ in range(2):
         assert (await ask(app, ACCESS.token[:-4] + "AAAA")).error == "invalid_token"
-    assert len(app._verified) == 0
+    assert len(app._known[1]) == 0
 
 
 # --- paths that need no token ---------------------------------------------------------------------

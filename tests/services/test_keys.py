@@ -247,6 +247,28 @@ async def test_an_old_key_reaches_no_session_that_moved_on(
     assert again.refresh_token == eve.refresh_token
 
 
+async def test_a_key_that_is_killed_while_somebody_signs_in_is_no_fault_of_theirs(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services = (await make()).services
+    store = services.store.sessions
+    opens = store.open
+
+    async def opened(*args: Any, **kwargs: Any) -> Any:
+        session = await opens(*args, **kwargs)
+        await services.keys.kill(services.keys.rings.refresh.signing.kid, HERE)
+        return session
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "open", opened)
+        with pytest.raises(Unavailable, match="key is gone") as refused:
+            await register(services)
+    assert refused.value.retry_after == 1
+    user = await services.store.users.by_email("ada@example.com")
+    assert user is not None
+    assert await services.store.sessions.of_user(user.id) == []
+
+
 async def test_what_was_promoted_just_now_waits_for_its_turn(
     make: Make, clock: TurnableClock
 ) -> None:

@@ -63,8 +63,9 @@ class BearerAuth:
         verify ends at once, open WebSockets within a second. Raises ConfigurationError, and then
         the keys before still count.
         """
-        self._ring = VerifyingRing(keys)
-        self._verified = VerifiedTokens()
+        # One thing, as another thread may be verifying by the keys before: it must not note what
+        # it finds where those of the new ones are noted.
+        self._known = (VerifyingRing(keys), VerifiedTokens[str]())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
@@ -84,9 +85,10 @@ class BearerAuth:
         await socket.run(self._app, scope)
 
     def _principal(self, token: str, now: float) -> Principal:
-        principal = self._verified.get(token)
+        ring, verified = self._known
+        principal = verified.get(token)
         if principal is None:
-            claims = check_access(token, self._ring, self._policy, now)
+            claims = check_access(token, ring, self._policy, now)
             principal = Principal(
                 id=claims.sub,
                 email=claims.email or "",
@@ -97,9 +99,9 @@ class BearerAuth:
                 auth_time=claims.auth_time,
                 expires_at=claims.exp,
             )
-            self._verified.put(token, principal)
+            verified.put(token, principal)
         if principal.expires_at <= now:
-            self._verified.drop(token)
+            verified.drop(token)
             raise TokenExpired("exp has passed")
         return principal
 

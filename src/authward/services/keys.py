@@ -84,6 +84,7 @@ class Keys:
         self._reading = asyncio.Lock()
         self._follow: Callable[[Rings], None] | None = None
         self._rings: Rings | None = None
+        self._read: Sequence[StoredKey] = ()
         self.loaded = False
         """Whether the rings in use are what the database says, as far as is known here."""
 
@@ -115,7 +116,7 @@ class Keys:
             keys = await store.change(self._changes.resealed)
         if unfit(keys, self._policy.algorithm):
             keys = await self._publish(keys)
-        return self._use(keys)
+        return await self._use(keys)
 
     def follow(self, used: Callable[[Rings], None]) -> None:
         """From now on tell of each new set of rings."""
@@ -128,8 +129,10 @@ class Keys:
         # One at a time: an answer that is late must not undo a newer one.
         async with self._reading:
             keys = await self._store.keys.all()
+            if self.loaded and keys == self._read:
+                return
             try:
-                self._use(keys)
+                await self._use(keys)
             except ConfigurationError as error:
                 self.loaded = False
                 log.error("key rings not read: %s", error)
@@ -247,8 +250,10 @@ class Keys:
 
     # --- how ----------------------------------------------------------------------------------
 
-    def _use(self, keys: Sequence[StoredKey]) -> Rings:
-        self._rings = rings = self._seals.open(keys)
+    async def _use(self, keys: Sequence[StoredKey]) -> Rings:
+        # In a thread: to check an RSA key takes a while, and requests must not wait.
+        self._rings = rings = await asyncio.to_thread(self._seals.open, keys)
+        self._read = keys
         self.loaded = True
         if self._follow is not None:
             self._follow(rings)

@@ -62,7 +62,7 @@ class Sessions:
         """A new session for an account verified at `user.epoch`; None if it has moved on since.
 
         The session presented with the request, `replaces`, ends: one planted by someone else is
-        never adopted.
+        never adopted. Raises Unavailable if the key it was to be signed with was killed meanwhile.
         """
         detail = {} if replaces is None else {"replaced": replaces}
         session_id = urlsafe_b64encode(self._chance(18)).decode()
@@ -79,7 +79,13 @@ class Sessions:
             Event(kind, client, "ok", user.id, user.id, session_id, detail),
             replaces=replaces,
         )
-        return None if session is None else self._signed_in(user, session)
+        if session is None:
+            return None
+        try:
+            return self._signed_in(user, session)
+        except InvalidRefreshToken as gone:
+            # Its key was killed meanwhile, and the session with it. The caller did nothing wrong.
+            raise Unavailable(gone.reason, retry_after=1) from gone
 
     async def refresh(self, token: str, client: Client) -> SignedIn:
         """Answer a refresh token by the table in `core.sessions.judge`.
