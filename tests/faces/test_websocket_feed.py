@@ -1,6 +1,7 @@
 """A WebSocket whose session another process ends is closed as soon as that is known here."""
 
 import asyncio
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,8 +16,12 @@ from websockets.typing import Subprotocol
 
 from authward import Authward, Principal
 from authward.core.audit import Client, Event
+from authward.core.keys import MasterSecret
+from authward.core.rotation import Lives
 from authward.core.users import UserChange
 from authward.middleware import websocket
+from authward.services.keys import KeyPolicy, Keys
+from authward.services.rings import Seals
 from authward.stores.sql import SqlStore
 from authward.testing import TurnableClock
 from tests.middleware.listening import listening
@@ -35,7 +40,20 @@ async def demote(store: SqlStore, user: str, session: str) -> None:
     assert await store.users.change(user, lambda user: change, event)
 
 
-@pytest.mark.parametrize(("how", "reason"), [(revoke, "token_revoked"), (demote, "token_expired")])
+async def kill(store: SqlStore, user: str, session: str) -> None:
+    """The key that signed the token."""
+    policy = KeyPolicy("HS256", Lives.of(notice=0, access=1, refresh=1, session=1), 1, 1)
+    keys = Keys(store, Seals(MasterSecret(SECRET), os.urandom), policy, TurnableClock(), os.urandom)
+    [kid] = [
+        key.kid for key in await store.keys.all() if (key.ring, key.state) == ("access", "signing")
+    ]
+    await keys.kill(kid, Client("x"))
+
+
+WAYS = [(revoke, "token_revoked"), (demote, "token_expired"), (kill, "invalid_token")]
+
+
+@pytest.mark.parametrize(("how", "reason"), WAYS[:2])
 async def test_closed_within_a_second(
     make_auth: Callable[..., Authward], tmp_path: Path, how: Callable, reason: str
 ) -> None:
@@ -83,7 +101,7 @@ async def signed_up(port: int, email: str) -> list[Subprotocol]:
     return [Subprotocol("authward.bearer"), Subprotocol(token)]
 
 
-@pytest.mark.parametrize(("how", "reason"), [(revoke, "token_revoked"), (demote, "token_expired")])
+@pytest.mark.parametrize(("how", "reason"), WAYS)
 async def test_the_feed_wakes_the_socket_it_concerns(
     database_url: str,
     monkeypatch: pytest.MonkeyPatch,
@@ -118,8 +136,9 @@ async def test_the_feed_wakes_the_socket_it_concerns(
                 with pytest.raises(ConnectionClosed) as closed:
                     async with asyncio.timeout(10):
                         await closes.recv()
-                await stays.send("still here")
-                assert await stays.recv() == "still here"
+                if how is not kill:  # whose key is everybody's
+                    await stays.send("still here")
+                    assert await stays.recv() == "still here"
             watching = auth.services.feed.watching
             async with asyncio.timeout(10):
                 while watching._all:  # noqa: ASYNC110 - the endpoint hears of the end a little later

@@ -451,6 +451,13 @@ async def test_keys_are_read_anew_when_they_changed_and_nothing_counts_until_the
     assert feed.fresh_until == fresh_until
     assert feed.version > before
     away = False
+    heard: list[str] = []
+    feed.watching.add(["session"], lambda: heard.append("x"))
     await feed.poll()
     await feed.poll()
     assert told == [0, 1, 2]
+    assert heard == ["x"], "who stays connected looks once more"
+    changes.rows += [Change("keys.changed", "csrf", 0, None, 0)]
+    await feed.poll()
+    assert told == [0, 1, 2, 3]
+    assert heard == ["x"], "no token hangs on that"

@@ -13,7 +13,7 @@ from authward.core.permissions import Role, effective
 from authward.core.revocations import Revocations
 from authward.core.tokens import SKEW
 from authward.errors import Refusal, Unavailable
-from authward.ports import Change, ChangeFeed, Clock, Cursor
+from authward.ports import Change, ChangeBatch, ChangeFeed, Clock, Cursor
 from authward.services.watching import Watching
 
 PRUNE_EVERY = 240  # polls
@@ -116,8 +116,7 @@ class Feed:
         if self._read_at is None or batch.anew or roles_moved:
             self._set_roles(await self._changes.roles())
         self.apply(batch.changes)
-        if self._on_keys and any(change.kind == "keys.changed" for change in batch.changes):
-            await self._on_keys()
+        await self._follow_keys(batch)
         self._cursor = batch.cursor
         self._read_at = began
         self.fresh_until = began + self._max_lag
@@ -125,6 +124,15 @@ class Feed:
         if self._polls % PRUNE_EVERY == 0:
             self.revocations.prune(int(self._clock.now() * 1000) - self._horizon_ms)
             self._known.clear()
+
+    async def _follow_keys(self, batch: ChangeBatch) -> None:
+        moved = {change.subject for change in batch.changes if change.kind == "keys.changed"}
+        if self._on_keys is None or not (moved or batch.anew):
+            return
+        await self._on_keys()
+        if "access" in moved or batch.anew:
+            # What verified once may do so no longer.
+            self.watching.tell_all()
 
     async def catch_up(self) -> None:
         """Read what is new; if the database is away, later."""
