@@ -23,6 +23,7 @@ from starlette.routing import BaseRoute, Host, Mount, Route
 from starlette.types import ASGIApp, ExceptionHandler
 from starlette.websockets import WebSocket
 
+from authward.answering import Rebuilt
 from authward.core.principal import Principal
 from authward.core.requirements import Requirement, requirements
 from authward.declared import ANYONE, Need, Who, mark, marked
@@ -183,16 +184,15 @@ def install(
 
     failed = _handle_exceptions(app, auth.clock)
     _start_with(app, auth, check)
-    build = app.build_middleware_stack
     intact = None if denying is None else denying.intact
 
     # add_middleware would leave the answers of the server error handler outside.
-    def build_protected() -> ASGIApp:
-        stack = build()
+    def protected(stack: ASGIApp) -> ASGIApp:
         inner = _below_server_errors(stack, failed)
         return auth.protect(inner, check, intact=intact, raises=inner is not stack)
 
-    app.build_middleware_stack = build_protected  # type: ignore[method-assign]
+    build = Rebuilt(app.build_middleware_stack, protected)
+    app.build_middleware_stack = build  # type: ignore[method-assign]
 
 
 def _below_server_errors(stack: ASGIApp, failed: ExceptionHandler) -> ASGIApp:
