@@ -40,8 +40,7 @@ _PLACES = ("body", "query", "path", "header", "cookie")
 
 class Route(APIRoute):
     """Asks the guards of a route before its body is read, so that a stranger gets 401 whatever was
-    sent. Overridden dependencies (`app.dependency_overrides`) stay overridden. With a body, they
-    are asked again once it is read: a slow one may outlive its sender's session (CWE-367).
+    sent. Overridden dependencies (`app.dependency_overrides`) stay overridden.
     """
 
     def get_route_handler(self) -> Handler:
@@ -53,8 +52,6 @@ class Route(APIRoute):
             self.dependant = full
         guards: tuple[Guard, ...] | None = None
         dependant = full
-        if self.body_field is not None:
-            lifted = ordinary
 
         async def guarded(request: Request) -> Response:
             nonlocal guards, dependant
