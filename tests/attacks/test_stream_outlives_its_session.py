@@ -19,6 +19,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from authward import Authward, Principal
+from authward.core.audit import Client
 from authward.core.permissions import DEFAULT_ROLES
 from authward.middleware.websocket import Disconnected
 from authward.ports import Change
@@ -220,6 +221,20 @@ async def test_a_token_that_expires_meanwhile(sqlite_url: str, kind: Any) -> Non
         await stream.hears("three")
         stream.tell("session.revoked", stream.caller.session_id)
         made.auth.services.feed.revocations.prune(2**60)  # forgotten by the time the app says more
+        await stream.is_cut()
+
+
+async def test_a_key_that_is_killed(sqlite_url: str) -> None:
+    clock = TurnableClock()
+    async with streaming(Made(sqlite_url, fastapi, clock=clock)) as stream:
+        await stream.hears("one")
+        keys = stream.made.auth.services.keys
+        kid = keys.rings.access.signing.kid
+        clock.turn(600)  # the next key is known everywhere
+        await keys.rotate("access", Client("x"))
+        assert keys.rings.access.signing.kid != kid
+        await stream.hears("two")
+        await keys.kill(kid, Client("x"))
         await stream.is_cut()
 
 

@@ -55,8 +55,11 @@ class Tokens:
         self._chance = chance
 
     def use(self, rings: Rings) -> None:
-        """Go by these rings from now on, and by nothing that verified under others."""
+        """Go by these rings from now on, and by nothing that verified under others. Whoever stays
+        connected looks again: theirs may be among the keys that are gone.
+        """
         self._memory = _Memory(rings, self._feed)
+        self._feed.watching.tell_all()
 
     @property
     def _rings(self) -> Rings:
