@@ -21,7 +21,7 @@ from authward.core.keys import MasterSecret
 from authward.core.policies import Policies
 from authward.core.principal import Principal
 from authward.core.requirements import Requirement, requirements
-from authward.deny import Known, know, require_declared, walk
+from authward.deny import Known, keep_overrides, know, require_declared, walk
 from authward.errors import ConfigurationError
 from authward.front import Checked, Front, Watched
 from authward.http.admission import Admission, Entrance, named
@@ -109,7 +109,20 @@ class Authward:
 
     def wrap(self, app: ASGIApp) -> ASGIApp:
         """`app` behind the protections, with our routes beside its own. Works on any ASGI app."""
-        shield = self.protect(app, lifespan=Lifespan(app, self.startup, self.shutdown))
+
+        def check() -> None:
+            keep_overrides(walk(app))
+
+        async def startup() -> None:
+            if self.settings.production:
+                check()
+            await self.startup()
+
+        shield = self.protect(
+            app,
+            check if self.settings.production else None,
+            lifespan=Lifespan(app, startup, self.shutdown),
+        )
         know(shield, Known(self, app=app))
         return shield
 
@@ -167,26 +180,26 @@ class Authward:
         """FastAPI: anyone may call, as in `dependencies=[auth.public]`. It says so, and switches no
         guard off.
         """
-        from authward.fastapi import public
+        from authward.guards import public
 
         return public()
 
     @cached_property
     def authenticate(self) -> Security:
         """FastAPI: any signed-in caller, as in `me: Annotated[Principal, auth.authenticate]`."""
-        from authward.fastapi import guard
+        from authward.guards import guard
 
         return guard(self._admission)
 
     def authorize(self, *roles: str) -> Security:
         """FastAPI: a caller with one of these roles."""
-        from authward.fastapi import guard
+        from authward.guards import guard
 
         return guard(self._admission, roles=named("authorize", roles))
 
     def require(self, *permissions: Requirement) -> Security:
         """FastAPI: a caller with all of these permissions, granted directly or through the role."""
-        from authward.fastapi import guard
+        from authward.guards import guard
 
         return guard(self._admission, permissions=requirements("require", permissions))
 

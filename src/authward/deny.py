@@ -4,6 +4,7 @@ none later.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, SupportsIndex
@@ -64,6 +65,17 @@ def _opened(app: ASGIApp) -> ASGIApp:
     return app if what is None or what.app is None else what.app
 
 
+def keep_overrides(seen: Walk) -> list[tuple[object, str]]:
+    """See to it that no FastAPI app among what was seen overrides a guard in production. What holds
+    their overrides, and under which name. Raises ConfigurationError.
+    """
+    if "fastapi" not in sys.modules:
+        return []
+    from authward.guards import keep_guards
+
+    return keep_guards(app for app, _ in seen.apps)
+
+
 def undeclared(found: Iterable[Declared]) -> list[Declared]:
     return [one for one in found if one.who is None]
 
@@ -85,8 +97,16 @@ def require_declared(found: Iterable[Declared]) -> None:
 class Denying:
     """Keeps an app to what it has declared."""
 
-    def __init__(self, app: Starlette, public: tuple[Opened, ...], pages: frozenset[str]) -> None:
+    def __init__(
+        self,
+        app: Starlette,
+        public: tuple[Opened, ...],
+        pages: frozenset[str],
+        *,
+        production: bool = False,
+    ) -> None:
         self._app = app
+        self._production = production
         self._public = public
         self._pages = pages
         self._watched: tuple[tuple[dict[str, Any], str, object], ...] = ()
@@ -115,6 +135,7 @@ class Denying:
         return seen
 
     def _keep(self, seen: Walk) -> None:
+        overrides = keep_overrides(seen) if self._production else []
         for holder, name in seen.lists:
             routes = getattr(holder, name)
             if not isinstance(routes, Kept):
@@ -123,7 +144,7 @@ class Denying:
         self._watched = tuple(
             {
                 (id(holder), name): (vars(holder), name, getattr(holder, name))
-                for holder, name in (*seen.lists, *seen.fixed)
+                for holder, name in (*seen.lists, *seen.fixed, *overrides)
             }.values()
         )
 

@@ -1,5 +1,5 @@
-"""For FastAPI: guards that are dependencies, and a route class that asks them before it reads the
-body. An app uses them through `Authward`.
+"""For FastAPI: a route class that asks guards before it reads the body, and what `install` does for
+such an app. An app uses them through `Authward`.
 """
 
 from __future__ import annotations
@@ -7,7 +7,7 @@ from __future__ import annotations
 import copy
 import functools
 import inspect
-from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Collection, Coroutine
 from typing import Any, cast
 
 from fastapi import FastAPI
@@ -17,91 +17,30 @@ from fastapi.exception_handlers import (
     request_validation_exception_handler,
 )
 from fastapi.exceptions import RequestValidationError
-from fastapi.openapi.models import HTTPBearer
-from fastapi.params import Security
 from fastapi.routing import APIRoute, iter_route_contexts
-from fastapi.security.base import SecurityBase
 from starlette.exceptions import HTTPException
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match
-from starlette.types import Scope
 
-from authward.core.principal import Principal
-from authward.core.requirements import Requirement
-from authward.declared import ANYONE, Need, Who, mark
+from authward.declared import ANYONE, mark
 from authward.errors import Detail, MalformedRequest, Refusal, ValidationError
-from authward.http.admission import Admission
+from authward.guards import Guard, Overrides, Public, guards_of, require_kept
 from authward.http.openapi import openapi_paths
 from authward.http.responses import refusal_response
-from authward.http.shapes import PREFIX, ref
+from authward.http.shapes import ref
 from authward.starlette import Installing
 from authward.ui.pages import docs_routes
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
-Overrides = Mapping[Callable[..., Any], Callable[..., Any]]
-
 _ADMITTED = "authward.admitted"
 _OWN = "authward_request"
 _PLACES = ("body", "query", "path", "header", "cookie")
 
 
-class Guard(SecurityBase):
-    """Lets a request or WebSocket in, or raises a Refusal. Equal guards ask the same."""
-
-    model = HTTPBearer(bearerFormat="JWT")
-    scheme_name = f"{PREFIX}Bearer"
-
-    def __init__(
-        self, admission: Admission, roles: tuple[str, ...], permissions: tuple[Requirement, ...]
-    ) -> None:
-        self._asked = (admission, roles, permissions)
-        self.admit: Callable[[Scope], Principal] = functools.partial(
-            admission.principal, roles=roles, permissions=permissions
-        )
-        """The caller. Raises a Refusal."""
-        mark(self, Who((Need(roles, permissions),)))
-
-    async def __call__(self, connection: HTTPConnection) -> Principal:
-        return self.admit(connection.scope)
-
-    @property
-    def overridable(self) -> bool:
-        return self._asked[0].overridable
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Guard) and self._asked == other._asked
-
-    def __hash__(self) -> int:
-        return hash(self._asked)
-
-
-def guard(
-    admission: Admission, *, roles: tuple[str, ...] = (), permissions: tuple[Requirement, ...] = ()
-) -> Security:
-    """A guard as FastAPI takes it: in `Annotated[…]`, `dependencies=[…]` or as a default."""
-    return Security(Guard(admission, roles, permissions))
-
-
-class Public:
-    """Lets anyone in, and says so."""
-
-    def __init__(self) -> None:
-        mark(self, ANYONE)
-
-    async def __call__(self) -> None:
-        """Nothing to ask."""
-
-
-def public() -> Security:
-    """What says that anyone may call, as FastAPI takes it."""
-    return Security(Public())
-
-
 class Route(APIRoute):
     """Asks the guards of a route before its body is read, so that a stranger gets 401 whatever was
-    sent. Overridden dependencies (`app.dependency_overrides`) stay overridden. With a body, they
-    are asked again once it is read: a slow one may outlive its sender's session (CWE-367).
+    sent. Overridden dependencies (`app.dependency_overrides`) stay overridden.
     """
 
     def get_route_handler(self) -> Handler:
@@ -113,20 +52,19 @@ class Route(APIRoute):
             self.dependant = full
         guards: tuple[Guard, ...] | None = None
         dependant = full
-        if self.body_field is not None:
-            lifted = ordinary
 
         async def guarded(request: Request) -> Response:
             nonlocal guards, dependant
             if guards is None:
                 dependant = _included(self, request)
-                guards = tuple(dict.fromkeys(_guards(dependant, {})))
+                guards = tuple(dict.fromkeys(guards_of(dependant, {})))
             scope = request.scope
             overrides: Overrides = getattr(scope["app"], "dependency_overrides", None) or {}
             if overrides:
-                # Those are for tests. In production nobody talks a guard away.
                 tests = all(one.overridable for one in guards)
-                for one in _guards(dependant, overrides) if tests else guards:
+                if not tests:
+                    require_kept(overrides)  # the app may have another dict than at its start
+                for one in guards_of(dependant, overrides) if tests else guards:
                     one.admit(scope)
                 return await ordinary(request)
             for one in guards:
@@ -142,16 +80,6 @@ def _included(route: APIRoute, request: Request) -> Dependant:
         if context.original_route is route and context.matches(request.scope)[0] is Match.FULL:
             return cast(Dependant, context.dependant)
     return route.dependant
-
-
-def _guards(dependant: Dependant, overrides: Overrides) -> Iterator[Guard]:
-    """Every guard that is sure to be asked."""
-    for one in dependant.dependencies:
-        if one.call in overrides:
-            continue
-        if isinstance(one.call, Guard):
-            yield one.call
-        yield from _guards(one, overrides)
 
 
 def _lifted(full: Dependant) -> Dependant:

@@ -23,10 +23,11 @@ from starlette.routing import BaseRoute, Host, Mount, Route
 from starlette.types import ASGIApp, ExceptionHandler
 from starlette.websockets import WebSocket
 
+from authward.answering import Rebuilt
 from authward.core.principal import Principal
 from authward.core.requirements import Requirement, requirements
 from authward.declared import ANYONE, Need, Who, mark, marked
-from authward.deny import Denying, Known, know, known, walk
+from authward.deny import Denying, Known, keep_overrides, know, known, walk
 from authward.errors import ConfigurationError, InternalError, Refusal
 from authward.http.admission import ADMISSION, Admission, named
 from authward.http.endpoint import Site
@@ -172,27 +173,30 @@ def install(
 
         pages = prepare(app, auth)
     know(app, Known(auth, paths, pages, deny_by_default))
-    denying = Denying(app, paths, pages) if deny_by_default else None
+    production = auth.settings.production
+    denying = Denying(app, paths, pages, production=production) if deny_by_default else None
 
     def check() -> None:
         _check(app, auth)
         if denying is not None:
-            denying.check()
-        elif paths:
-            with_public(walk(app).found, paths, pages, strict=True)
+            return denying.check()
+        if paths or production:
+            seen = walk(app)
+            with_public(seen.found, paths, pages, strict=True)
+            if production:
+                keep_overrides(seen)
 
     failed = _handle_exceptions(app, auth.clock)
     _start_with(app, auth, check)
-    build = app.build_middleware_stack
     intact = None if denying is None else denying.intact
 
     # add_middleware would leave the answers of the server error handler outside.
-    def build_protected() -> ASGIApp:
-        stack = build()
+    def protected(stack: ASGIApp) -> ASGIApp:
         inner = _below_server_errors(stack, failed)
         return auth.protect(inner, check, intact=intact, raises=inner is not stack)
 
-    app.build_middleware_stack = build_protected  # type: ignore[method-assign]
+    build = Rebuilt(app.build_middleware_stack, protected)
+    app.build_middleware_stack = build  # type: ignore[method-assign]
 
 
 def _below_server_errors(stack: ASGIApp, failed: ExceptionHandler) -> ASGIApp:

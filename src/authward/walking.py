@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import inspect
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +14,7 @@ from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Host, Mount, Route, Router, WebSocketRoute
 from starlette.types import ASGIApp
 
+from authward.answering import app_answers, keeps, route_answers, router_answers, within
 from authward.declared import (
     ANYONE,
     Declared,
@@ -33,14 +33,6 @@ from authward.ui.pages import File
 
 # What HTTPEndpoint looks for; HEAD is its get's.
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY")
-# What of a class decides who answers.
-_TRUSTED = frozenset({"authward", "fastapi", "starlette"})
-_ROUTER = ("__call__", "app", "handle", "matches")
-_ROUTE = ("handle", "matches", "get_route_handler")
-_CLASS = (
-    *("dispatch", "method_not_allowed", "__await__"),
-    *("__init__", "__new__", "__getattr__", "__getattribute__"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +67,14 @@ class Walk:
         self._opened = opened
         self._instead = instead or {}
         self._within: list[Router] = []
+        self._top = opened(app)
         self._app(app, _Place(), "")
 
     def _app(self, app: ASGIApp, place: _Place, rest: str) -> None:
         self.apps.append((app, place.full()))
         app = self._opened(app)
         if isinstance(app, Starlette):
-            if differs(app, "__call__"):
+            if app_answers(app, mounted=app is not self._top):
                 self._opaque(app, place, rest)
             own = ((place.path, one) for one in app.user_middleware)
             place = replace(place, middleware=(*place.middleware, *own))
@@ -121,9 +114,9 @@ class Walk:
         if any(one is router for one in self._within):
             return
         self._within.append(router)
-        if differs(router, *_ROUTER):
+        if router_answers(router, included=False):
             self._opaque(router, place, "")
-        routes = [self._apart(route) for route in self._list(router, "routes")]
+        routes = [self._apart(route, place) for route in self._list(router, "routes")]
         fastapi: Any = sys.modules.get("fastapi.routing")
         # FastAPI keeps included routers whole; this is its way to look inside.
         for route in routes if fastapi is None else fastapi.iter_route_contexts(routes):
@@ -145,27 +138,29 @@ class Walk:
         routes = getattr(holder, name)
         return self._instead.get(id(routes), cast(Sequence[BaseRoute], routes))
 
-    def _apart(self, route: Any) -> Any:
+    def _apart(self, route: Any, place: _Place, prefix: str = "") -> Any:
         """An included router as FastAPI would serve it with its lists as they are, or as they would
-        be: it remembers what it saw when it last looked.
+        be: it remembers what it saw when it last looked. `prefix` is that of what includes it.
         """
         if not _included(route):
             return route
-        if differs(route.original_router, *_ROUTER):
-            self._opaque(route.original_router, _Place(), route.include_context.prefix)
+        prefix += route.include_context.prefix
+        if router_answers(route.original_router, included=True):
+            self._opaque(route.original_router, place, prefix)
         router = copy.copy(route.original_router)
-        router.routes = [self._apart(one) for one in self._list(route.original_router, "routes")]
+        inner = self._list(route.original_router, "routes")
+        router.routes = [self._apart(one, place, prefix) for one in inner]
         if hasattr(router, "_low_priority_routes"):
             router._low_priority_routes = self._list(route.original_router, "_low_priority_routes")
         return type(route)(router, route.include_context)
 
     def _route(self, given: Any, place: _Place) -> None:
         route = getattr(given, "original_route", given)
-        if isinstance(route, BaseRoute) and differs(route, *_ROUTE):
+        if isinstance(route, BaseRoute) and route_answers(route):
             self._opaque(route, place, getattr(given, "path", None) or "")
         if isinstance(route, Mount):
             self.fixed.append((route, "app"))
-            base = _within(route.app, getattr(route, "_base_app", route.app))
+            base = within(route.app, getattr(route, "_base_app", route.app))
             path = place.path + given.path
             below = (*place.below, _Place(path, place.host).full())
             self._app(base, _Place(path, place.host, below, place.middleware), "")
@@ -187,7 +182,7 @@ class Walk:
             for one in endpoint.endpoints.values():
                 name = _name(one.handler)
                 self._add("http", (one.method,), path, name, _own(one), place, endpoint=one)
-        elif _keeps(endpoint, HTTPEndpoint):
+        elif keeps(endpoint, HTTPEndpoint):
             for method in METHODS:
                 handler = getattr(endpoint, method.lower(), None)
                 if handler is not None and (not methods or method in methods):
@@ -203,7 +198,7 @@ class Walk:
 
     def _websocket(self, route: Any, place: _Place) -> None:
         endpoint = bare(route.endpoint)
-        if _keeps(endpoint, WebSocketEndpoint):
+        if keeps(endpoint, WebSocketEndpoint):
             who = said(endpoint.on_connect)  # by default it lets everybody in
         else:
             who = asked(route, endpoint)
@@ -225,36 +220,6 @@ class Walk:
 
 def _included(route: object) -> bool:
     return hasattr(route, "effective_low_priority_routes")
-
-
-def _within(app: object, base: ASGIApp) -> Any:
-    """`base`, if `app` is middleware around it, as that of a mount; else `app` itself."""
-    inner = app
-    while inner is not None and inner is not base:
-        inner = getattr(inner, "app", None)
-    return app if inner is None else base
-
-
-def _keeps(endpoint: Any, base: Any) -> bool:
-    """Whether it is an endpoint class that calls its methods as `base` does. One with a dispatch of
-    its own may answer whatever its methods say.
-    """
-    if not (inspect.isclass(endpoint) and issubclass(endpoint, base)):
-        return False
-    return all(getattr(endpoint, name, None) is getattr(base, name, None) for name in _CLASS)
-
-
-def differs(what: object, *names: str) -> bool:
-    """Whether one of these is the app's own and not Starlette's, FastAPI's or ours: it may answer
-    as it likes, whatever the routes say.
-    """
-    if not vars(what).keys().isdisjoint(names):
-        return True
-    for name in names:
-        home = next((one for one in type(what).__mro__ if name in vars(one)), None)
-        if home is not None and home.__module__.partition(".")[0] not in _TRUSTED:
-            return True
-    return False
 
 
 def _own(endpoint: Endpoint) -> Who | None:

@@ -5,14 +5,21 @@ signed out everywhere.
 
 import asyncio
 import json
+from contextlib import suppress
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
+import httpx2
 import pytest
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI, Request
 from pydantic import BaseModel
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from authward import Authward, Principal
+from authward.starlette import authenticate, require
 from authward.testing import access_token, as_user
 from tests.faces.serving import serving as serving_app
 from tests.here import OPERATOR, Here
@@ -22,13 +29,30 @@ from tests.serving import SECRET
 class Slow:
     """A request whose body is sent when the time has come."""
 
-    def __init__(self, url: str, method: str, path: str, token: str, body: object) -> None:
+    def __init__(
+        self,
+        url: str,
+        method: str,
+        path: str,
+        token: str,
+        body: object,
+        kind: str = "application/json",
+        *,
+        chunked: bool = False,
+    ) -> None:
         self._address = urlsplit(url)
         self._body = json.dumps(body).encode()
+        length = f"Content-Length: {len(self._body)}"
+        if chunked:
+            self._body = b"1\r\n%b\r\n%x\r\n%b\r\n0\r\n\r\n" % (
+                self._body[:1],
+                len(self._body) - 1,
+                self._body[1:],
+            )
+            length = "Transfer-Encoding: chunked"
         self._head = (
             f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n"
-            f"Content-Type: application/json\r\nContent-Length: {len(self._body)}\r\n"
-            "Connection: close\r\n\r\n"
+            f"Content-Type: {kind}\r\n{length}\r\nConnection: close\r\n\r\n"
         ).encode()
 
     async def begin(self) -> None:
@@ -93,3 +117,115 @@ async def test_the_routes_of_an_app(sqlite_url: str) -> None:
             status, _ = await slow.end()
             assert status == (401 if revoked else 200)
     assert kept == [f"{caller.id} x"]
+
+
+class ReadsItself:
+    """Apps whose endpoints are guarded, and read the body themselves."""
+
+    def __init__(self, url: str, kind: str) -> None:
+        self.auth = Authward(database_url=url, secret=SECRET)
+        self.kept: list[bytes] = []
+        self.app: ASGIApp = getattr(self, kind)()
+
+    def fastapi(self) -> ASGIApp:
+        app, auth = FastAPI(), self.auth
+        auth.install(app)
+        plain = APIRouter()
+
+        async def whole(request: Request) -> None:
+            self.kept.append(await request.body())
+
+        async def swallowing(request: Request) -> None:
+            """What is raised means nothing to it."""
+            with suppress(Exception):
+                self.kept.append(await request.body())
+
+        async def parts(request: Request) -> None:
+            self.kept.append(b"".join([part async for part in request.stream()]))
+
+        async def late(request: Request, me: Annotated[Principal, auth.authenticate]) -> None:
+            self.kept.append(await request.body())
+
+        guards = [auth.authenticate, auth.require("read:users")]
+        for router, prefix in ((app, "/ours"), (plain, "/plain")):
+            for name, endpoint in (("whole", whole), ("parts", parts), ("swallows", swallowing)):
+                path = f"{prefix}/{name}"
+                router.add_api_route(path, endpoint, methods=["POST"], dependencies=guards)
+            router.add_api_route(f"{prefix}/late", late, methods=["POST"])
+        app.include_router(plain)
+        return app
+
+    def starlette(self) -> ASGIApp:
+        @require("read:users")
+        async def whole(request: Request) -> Response:
+            self.kept.append(await request.body())
+            return JSONResponse(None)
+
+        @authenticate
+        async def parts(request: Request) -> Response:
+            self.kept.append(b"".join([part async for part in request.stream()]))
+            return JSONResponse(None)
+
+        app = Starlette(
+            routes=[Route(f"/{one.__name__}", one, methods=["POST"]) for one in (whole, parts)]
+        )
+        self.auth.install(app)
+        return app
+
+    def bare(self) -> ASGIApp:
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            self.auth.principal(scope, roles=["moderator"])
+            got, more = b"", True
+            while more:
+                message = await receive()
+                got += message["body"]
+                more = message["more_body"]
+            self.kept.append(got)
+            await JSONResponse(None)(scope, receive, send)
+
+        return self.auth.wrap(app)
+
+
+PATHS = [f"/{a}/{b}" for a in ("ours", "plain") for b in ("whole", "parts", "swallows", "late")]
+READING = [
+    *(f"fastapi {path}" for path in PATHS),
+    *("starlette /whole", "starlette /parts", "bare /"),
+]
+
+
+async def signed_out(client: httpx2.AsyncClient, made: ReadsItself, token: str) -> str:
+    bearer = {"authorization": f"Bearer {token}"}
+    assert (await client.post("/api/auth/logout-all", headers=bearer)).status_code == 200
+    return "token_revoked"
+
+
+async def demoted(client: httpx2.AsyncClient, made: ReadsItself, token: str) -> str:
+    id = made.auth.services.tokens.whose(token).sub
+    await made.auth.services.users.set_role(None, id, "user", OPERATOR)
+    return "token_expired"
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+@pytest.mark.parametrize("how", [signed_out, demoted])
+@pytest.mark.parametrize("reading", READING)
+async def test_endpoints_that_read_it_themselves(
+    sqlite_url: str, reading: str, how: Any, chunked: bool
+) -> None:
+    kind, path = reading.split()
+    made = ReadsItself(sqlite_url, kind)
+    async with serving_app(made.auth, made.app, host="localhost") as client:
+        body = {"email": "ada@example.com", "password": "correct horse battery", "name": "Ada"}
+        answer = await client.post("/api/auth/register", json=body)
+        id = answer.json()["data"]["user"]["id"]
+        await made.auth.services.users.set_role(None, id, "moderator", OPERATOR)
+        answer = await client.post("/api/auth/login", json=body)
+        token = answer.json()["data"]["accessToken"]
+        for over in (False, True):
+            url = str(client.base_url)
+            slow = Slow(url, "POST", path, token, "x", "text/plain", chunked=chunked)
+            await slow.begin()
+            await client.get("/api/public-data")
+            error = await how(client, made, token) if over else None
+            status, told = await slow.end()
+            assert (status, told and told["error"]) == ((401, error) if over else (200, None))
+    assert made.kept == [b'"x"']

@@ -95,6 +95,12 @@ def test_two_authorization_headers(auth: Authward, app: FastAPI, client: TestCli
 
     twice = [("authorization", "Bearer a"), ("authorization", "Bearer b")]
     assert client.get("/me", headers=twice).json()["error"] == "malformed_request"
+    with as_user(auth) as caller:
+        known = ("authorization", f"Bearer {access_token(auth, caller)}")
+    assert client.get("/me", headers=[known]).status_code == 200
+    for other in (known, ("authorization", "")):
+        for two in ([known, other], [other, known]):
+            assert client.get("/me", headers=two).json()["error"] == "malformed_request"
 
 
 @pytest.mark.parametrize("style", ["annotated", "default", "dependencies", "nested"])

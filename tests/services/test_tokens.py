@@ -79,6 +79,29 @@ async def test_other_rights_of_a_role_count_at_once(services: Services) -> None:
     assert principal_of(services, signed_in).permissions == {"read:reports"}
 
 
+async def test_what_was_let_in_may_end(services: Services, clock: TurnableClock) -> None:
+    """`standing` goes by all that `verify` goes by, except for the token's age."""
+    signed_in = await register(services)
+    token = signed_in.access_token
+    clock.turn(3600)
+    with pytest.raises(TokenExpired):
+        services.tokens.verify(token)
+    assert services.tokens.standing(token).id == signed_in.user.id
+    services.feed._set_roles({"user": Role(frozenset({"read:reports"}))})
+    assert services.tokens.standing(token).permissions == {"read:reports"}
+    with pytest.raises(InvalidToken):
+        services.tokens.standing(token[:-4] + "AAAA")
+    await services.users.set_role(None, signed_in.user.id, "moderator", HERE)
+    with pytest.raises(TokenExpired):
+        services.tokens.standing(token)
+    await services.sessions.end(signed_in.session.id, signed_in.user.id, HERE)
+    with pytest.raises(TokenRevoked):
+        services.tokens.standing(token)
+    services.feed.fresh_until = float("-inf")
+    with pytest.raises(Unavailable):
+        services.tokens.standing(token)
+
+
 async def test_no_token_outlives_what_the_feed_remembers(make: Make, clock: TurnableClock) -> None:
     """Tokens of a day, then the setting is lowered and the server started anew: the feed reads back
     an hour and a little, and does not know that the session was ended before that.

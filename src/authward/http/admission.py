@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any, Protocol, cast
 
@@ -18,8 +19,8 @@ from authward.core.paths import below_mount, several
 from authward.core.permissions import check_access, has_one_of
 from authward.core.principal import Principal
 from authward.core.requirements import AllOf, AnyOf, Requirement, met, requirements
-from authward.errors import ConfigurationError, InvalidToken, Refusal
-from authward.middleware.exchange import EXCHANGE
+from authward.errors import ConfigurationError, Forbidden, InvalidToken, Refusal
+from authward.middleware.exchange import EXCHANGE, Exchange
 from authward.middleware.request_id import request_id
 from authward.middleware.websocket import Socket
 from authward.ports import Clock
@@ -92,8 +93,10 @@ class Admission:
         # Most tokens have verified before. They are found in memory, from any thread; whatever
         # speaks against one is left for the long way to find and to write down.
         services = self._running.current
-        if services is not None and scope["type"] == "http" and ADMISSION in scope:
-            known = services.tokens.recall(_authorization(scope))
+        exchange: Exchange | None = scope.get(EXCHANGE)
+        if services is not None and exchange is not None and scope["type"] == "http":
+            bearer = _authorization(scope)
+            known = services.tokens.recall(bearer)
             if (
                 known is not None
                 and (not roles or known.role in roles or has_one_of(known, roles))
@@ -103,6 +106,10 @@ class Admission:
                     or met(known.permissions, permissions)
                 )
             ):
+                if exchange.asked:
+                    exchange.note((self, bearer, roles, permissions))
+                else:
+                    exchange.asked = ((self, bearer, roles, permissions),)
                 return known
         try:
             asyncio.get_running_loop()
@@ -160,6 +167,44 @@ class Admission:
         opening.socket.watch(partial(self._left, opening))
         return principal
 
+    def again(
+        self,
+        scope: Scope,
+        bearer: bytes,
+        roles: Collection[str],
+        permissions: Collection[Requirement],
+    ) -> None:
+        """Ask once more what a request has passed with this header. Raises as `principal` does."""
+        services = self._running.services
+        known = services.tokens.recall(bearer)
+        if known is not None:
+            with suppress(Forbidden):
+                return check_access(known, roles, permissions)
+        client = partial(client_of, scope.get("client"), scope["headers"], request_id(scope))
+        services.access.admit(_headers(bearer), client, roles=roles, permissions=permissions)
+
+    def standing(
+        self, bearer: bytes, roles: Collection[str], permissions: Collection[Requirement]
+    ) -> None:
+        """The same for what may outlive its token. Nothing is written down."""
+        check_access(self._standing(bearer), roles, permissions)
+
+    def require_fresh(self) -> None:
+        """Raises Unavailable if the view of revocations is too old."""
+        self._running.services.feed.require_fresh()
+
+    def follow(self, bearer: bytes, hear: Callable[[], None]) -> Callable[[], None]:
+        """Let `hear` know of changes that concern the caller, until what this returns is called.
+        Raises as `standing` does.
+        """
+        principal = self._standing(bearer)
+        watching = self._running.services.feed.watching
+        return watching.add((principal.id, principal.session_id), hear)
+
+    def _standing(self, bearer: bytes) -> Principal:
+        tokens = self._running.services.tokens
+        return tokens.recall(bearer) or tokens.standing(bearer_token(_headers(bearer)))
+
     def _admit(
         self, scope: Scope, roles: Collection[str], permissions: Collection[Requirement]
     ) -> Principal:
@@ -171,7 +216,12 @@ class Admission:
         client = partial(client_of, scope.get("client"), scope["headers"], request_id(scope))
         try:
             if scope["type"] != "websocket":
-                return access.admit(scope["headers"], client, roles=roles, permissions=permissions)
+                principal = access.admit(
+                    scope["headers"], client, roles=roles, permissions=permissions
+                )
+                if EXCHANGE in scope:
+                    scope[EXCHANGE].note((self, _authorization(scope), roles, permissions))
+                return principal
             opening: _Opening = scope[_OPENING]
             principal = access.admit_token(
                 opening.find, client, roles=roles, permissions=permissions
@@ -282,14 +332,19 @@ def _stand_in(scope: Scope, mint: Callable[[], str]) -> None:
         scope["headers"] = [*scope["headers"], (b"authorization", b"Bearer " + mint().encode())]
 
 
-def _authorization(scope: Scope) -> bytes | None:
-    """The one Authorization header of a request as it is now: what stands between the shield and a
-    guard may have put another there, and a copy from before would let in somebody else.
+def _headers(bearer: bytes) -> Iterable[tuple[bytes, bytes]]:
+    return ((b"authorization", bearer),)
+
+
+def _authorization(scope: Scope) -> bytes:
+    """The one Authorization header of a request as it is now, b"" if there are none or several:
+    what stands between the shield and a guard may have put another there, and a copy from before
+    would let in somebody else.
     """
     found: bytes | None = None
     for name, value in scope["headers"]:
         if name == b"authorization":
             if found is not None:
-                return None
+                return b""
             found = value
-    return found
+    return found or b""

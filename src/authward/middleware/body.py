@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TypedDict
 
@@ -88,11 +88,20 @@ class BodyLimit:
 
 
 async def bounded(
-    app: ASGIApp, scope: Scope, receive: Receive, send: Send, caps: BodyCaps, clock: Clock
+    app: ASGIApp,
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+    caps: BodyCaps,
+    clock: Clock,
+    complete: Callable[[], None] | None = None,
 ) -> None:
     """Run `app` on an HTTP request, its body held to `caps`. Without a body nothing stands between.
 
-    A body past its caps is answered here. Raises what the app raises, unless its answer is ours.
+    `complete` is called when the last of a body has come, before the app gets it, and may raise a
+    Refusal: the body then counts as one that was refused.
+
+    A refused body is answered here. Raises what the app raises, unless its answer is ours.
     """
     first = scope.get("http_version", "1.1").startswith("1")
     refusal: Refusal | None = None
@@ -105,7 +114,7 @@ async def bounded(
         return await app(scope, receive, send)
     if length is not None and length > caps.most:
         refusal = PayloadTooLarge("declared too large")
-    body = _Body(scope, receive, send, caps, clock, closing=first)
+    body = _Body(scope, receive, send, caps, clock, complete, closing=first)
     if refusal is not None:
         body.refusal = refusal
         return await body.answer()
@@ -128,6 +137,7 @@ class _Body:
         "_caps",
         "_clock",
         "_closing",
+        "_complete",
         "_ended",
         "_receive",
         "_received",
@@ -146,6 +156,7 @@ class _Body:
         send: Send,
         caps: BodyCaps,
         clock: Clock,
+        complete: Callable[[], None] | None,
         *,
         closing: bool,
     ) -> None:
@@ -155,6 +166,7 @@ class _Body:
         self._caps = caps
         self._clock = clock
         self._closing = closing
+        self._complete = complete
         self._scan = caps.scan(scope["headers"])
         self._received = 0
         self._waited = 0.0
@@ -223,6 +235,8 @@ class _Body:
             raise PayloadTooLarge("body too large")
         if self._scan is not None:
             self._scan.feed(chunk)
+        if self._ended and self._complete is not None:
+            self._complete()
 
     async def _last(self, message: Message) -> None:
         """Send, and keep the end back until the client has said the most of what it has to say.

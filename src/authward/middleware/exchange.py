@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Sequence
 
-from starlette.types import Message, Send
+from starlette.types import Message, Scope, Send
 
 from authward.core.headers import Header, merged, spellings
 from authward.core.limits import Decision, HeaderStyle, left, limit_headers
 from authward.errors import Refusal
+from authward.middleware.streams import Asked, Stream
 
 EXCHANGE = "authward.exchange"
 """The key of the scope under which the floors behind the shield find the Exchange."""
@@ -17,7 +18,8 @@ EXCHANGE = "authward.exchange"
 class Exchange:
     """`headers` are the request's, by name (the last, of those sent twice); `client` is the key its
     limits go by. `decision` is the limit that an answer tells of. `refusals` are those that guards
-    have raised.
+    have raised, `asked` is what they have asked and were content with. `stream` is there once the
+    answer of such a request comes in parts.
 
     Its `send` adds the headers of the answer. While a guard's refusal is under way it holds an
     error page back: a framework that does not know refusals makes one of them, and then lets them
@@ -29,6 +31,8 @@ class Exchange:
     decision: Decision | None = None
     held: list[Message] | None = None
     refusals: list[Refusal] | None = None
+    asked: tuple[Asked, ...] = ()
+    stream: Stream | None = None
     started = False
     added: Sequence[Header] = ()
     names: frozenset[bytes] = frozenset()
@@ -45,6 +49,9 @@ class Exchange:
     def send(self, message: Message) -> Awaitable[None]:
         """Send what the app says. Not `async` itself, which would cost a frame a message."""
         if self.started:
+            # Most answers are one message, and do not say that there is more.
+            if "more_body" in message and message["more_body"] and self.asked:
+                self._streams()
             return self._send(message)
         kind = message["type"]
         if self.held is not None or (
@@ -73,6 +80,22 @@ class Exchange:
             self.refusals = []
         self.refusals.append(refusal)
 
+    def note(self, asked: Asked) -> None:
+        """Note what a guard has asked. Once the answer streams it is known what for, and an app may
+        ask with each event of it.
+        """
+        if self.stream is None and asked not in self.asked:
+            self.asked = (*self.asked, asked)
+
+    def ask_again(self, scope: Scope) -> None:
+        """Ask what guards have asked. Raises a Refusal, and takes it that this is what is answered
+        then: it may be told to the end.
+        """
+        asked, self.asked = self.asked, ()
+        for asks, bearer, roles, permissions in asked:
+            asks.again(scope, bearer, roles, permissions)
+        self.asked = asked
+
     def drop(self) -> list[Message]:
         """Forget what was held back; hold back no more."""
         held, self.held, self.refusals = self.held, None, None
@@ -82,6 +105,11 @@ class Exchange:
         """Send what was held back after all."""
         for message in self.drop():
             await self.send(message)
+
+    def _streams(self) -> None:
+        if self.stream is None:
+            self.stream = Stream(self.asked, self._send)
+            self._send = self.stream.send
 
     async def _hold(self, message: Message) -> None:
         if self.held is None:

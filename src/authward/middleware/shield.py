@@ -19,6 +19,7 @@ from __future__ import annotations
 import logging
 from asyncio import get_running_loop
 from collections.abc import Callable, Collection, Iterable
+from functools import partial
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -119,7 +120,10 @@ class Shield:
                 or b"transfer-encoding" in headers
                 or scope.get("http_version", "1.1")[0] != "1"  # since 2 one may come unannounced
             ):
-                await bounded(self._app, scope, receive, exchange.send, self._on.body, self._clock)
+                # Whoever held the token may be signed out by the time a slow body is here.
+                again = partial(exchange.ask_again, scope)
+                caps, clock = self._on.body, self._clock
+                await bounded(self._app, scope, receive, exchange.send, caps, clock, again)
             else:
                 await self._app(scope, receive, exchange.send)
             if exchange.held is not None:
@@ -127,6 +131,8 @@ class Shield:
         except Exception as error:
             await self._failed(scope, exchange, error)
         finally:
+            if exchange.stream is not None:
+                exchange.stream.leave()
             # The server's request holds the scope, and the exchange its send: a circle, which only
             # the garbage collector would find. Another Authward, mounted behind this one, has taken
             # its own away already.
@@ -226,6 +232,10 @@ class Shield:
         refusal = _refusal_behind(error, exchange.refusals or ())
         if refusal is None:
             await exchange.release()
+        if exchange.stream is not None and exchange.stream.refusal is not None:
+            # Left without an end, so that the server closes the connection.
+            path, code = printable(scope["path"], 512), exchange.stream.refusal.code
+            return log.info("%s %s broken off: %s", scope["method"], path, code)
         if exchange.started:
             raise error
         # What keeps us from starting is ours to tell.

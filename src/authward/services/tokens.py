@@ -55,8 +55,11 @@ class Tokens:
         self._chance = chance
 
     def use(self, rings: Rings) -> None:
-        """Go by these rings from now on, and by nothing that verified under others."""
+        """Go by these rings from now on, and by nothing that verified under others. Whoever stays
+        connected looks again: theirs may be among the keys that are gone.
+        """
         self._memory = _Memory(rings, self._feed)
+        self._feed.watching.tell_all()
 
     @property
     def _rings(self) -> Rings:
@@ -112,6 +115,22 @@ class Tokens:
         ):
             return principal
         return None
+
+    def standing(self, token: str) -> Principal:
+        """The principal of a token that was let in, for what may go on when it has expired: as it
+        would be now, if its session lives and its rights are not superseded. No I/O. Raises
+        InvalidToken, TokenExpired, TokenRevoked, Unavailable.
+        """
+        self._feed.require_fresh()
+        principal = self._principal(self.whose(token))
+        self._feed.revocations.check(
+            principal.id,
+            principal.session_id,
+            principal.version,
+            principal.auth_time,
+            principal.roles,
+        )
+        return principal
 
     def whose(self, token: str) -> AccessClaims:
         """The claims of a well-signed access token, expired or not. It serves to say whose it was,
