@@ -10,8 +10,7 @@ import pytest
 from starlette.types import Receive, Scope, Send
 from uvicorn import Config, Server
 
-from authward import uvicorn
-from authward.uvicorn import Http
+from authward.uvicorn import Http, answers
 from tests.middleware.listening import request
 
 FINE = (b"x-fine", b"value")
@@ -46,7 +45,7 @@ class Served:
 
     @property
     def remembered(self) -> Any:
-        return uvicorn._lines_of[self.server.server_state]
+        return answers.lines_of[self.server.server_state]
 
 
 @pytest.fixture
@@ -93,12 +92,12 @@ async def test_memory_is_bounded(served: Served) -> None:
         for number in range(30):
             served.headers = [(b"x-%d-%d" % (number, one), b"v") for one in range(50)]
             assert (await client.get("/")).headers[f"x-{number}-49"] == "v"
-            assert 0 < len(served.remembered) <= uvicorn._MOST_LINES
+            assert 0 < len(served.remembered) <= answers.MOST_LINES
         kept = len(served.remembered)
-        served.headers = [(b"x-long", b"v" * uvicorn._LONGEST_LINE)]
-        assert len((await client.get("/")).headers["x-long"]) == uvicorn._LONGEST_LINE
+        served.headers = [(b"x-long", b"v" * answers.LONGEST_LINE)]
+        assert len((await client.get("/")).headers["x-long"]) == answers.LONGEST_LINE
         assert len(served.remembered) <= kept + 1
-    assert all(len(line) <= uvicorn._LONGEST_LINE for line in served.remembered.values())
+    assert all(len(line) <= answers.LONGEST_LINE for line in served.remembered.values())
 
 
 async def test_secrets_are_not_kept(served: Served) -> None:

@@ -33,6 +33,10 @@ from tests.generating import few, many
         ([(b"content-length", b"9" * 19)], 10**19 - 1),
         ([(b"transfer-encoding", b"chunked")], None),
         ([(b"transfer-encoding", b"gzip"), (b"transfer-encoding", b"chunked")], None),
+        ([(b"upgrade", b"h2c"), (b"connection", b"upgrade")], 0),
+        ([(b"upgrade", b"h2c"), (b"connection", b"upgrade"), (b"content-length", b"0")], 0),
+        ([(b"upgrade", b"h2c"), (b"connection", b"close"), (b"content-length", b"5")], 5),
+        ([(b"connection", b"upgrade"), (b"content-length", b"5")], 5),
     ],
     ids=str,
 )
@@ -58,6 +62,12 @@ def test_a_length_of_many_digits_is_more_than_anyone_takes(digits: int):
         [(b"content-length", b"5"), (b"content-length", b"6")],
         [(b"content-length", b"5"), (b"transfer-encoding", b"chunked")],
         [(b"transfer-encoding", b"chunked"), (b"content-length", b"5")],
+        [(b"upgrade", b"h2c"), (b"connection", b"x, Upgrade"), (b"content-length", b"5")],
+        [(b"upgrade", b""), (b"connection", b"upgrade"), (b"transfer-encoding", b"chunked")],
+        [
+            *((b"connection", value) for value in (b"upgrade", b"close")),
+            *((b"upgrade", b"h2c"), (b"content-length", b"9" * 30)),
+        ],
     ],
     ids=str,
 )

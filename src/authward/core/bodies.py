@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from itertools import accumulate
 
+from authward.core.text import printable
 from authward.errors import ConfigurationError, MalformedRequest, PayloadTooLarge
 
 Header = tuple[bytes, bytes]
@@ -22,14 +23,16 @@ _STEPS = bytes.maketrans(b"[],", b"\x01\xff\x00")
 _PIECE = 16 * 1024
 
 
-def announced_length(headers: Iterable[Header]) -> int | None:
+def announced_length(headers: Collection[Header]) -> int | None:
     """Bytes of the body as its head tells: 0 if it tells of none, None if it will show (chunked).
 
-    Raises MalformedRequest for a length that is none, for two of them, and for a length beside
-    `Transfer-Encoding`: each of them is how requests are smuggled (RFC 9112 section 6.3).
+    Raises MalformedRequest for a length that is none, for two of them, for a length beside
+    `Transfer-Encoding`, and for a body behind an `Upgrade`, which some parsers take for the next
+    request: each of them is how requests are smuggled (RFC 9112 section 6.3).
     """
     length: bytes | None = None
     chunked = False
+    upgrade: bytes | None = None
     for name, value in headers:
         if name == b"content-length":
             if length is not None:
@@ -39,12 +42,24 @@ def announced_length(headers: Iterable[Header]) -> int | None:
             length = value
         elif name == b"transfer-encoding":
             chunked = True
-    if length is None:
-        return None if chunked else 0
-    if chunked:
+        elif name == b"upgrade":
+            upgrade = value
+    if length is None and not chunked:
+        return 0
+    if length is not None and chunked:
         raise MalformedRequest("Content-Length beside Transfer-Encoding")
     # Python refuses to read numbers of thousands of digits.
-    return int(length) if len(length) < 20 else _MANY
+    announced = None if length is None else int(length) if len(length) < 20 else _MANY
+    if upgrade is not None and announced != 0 and _asks_to_upgrade(headers):
+        raise MalformedRequest(
+            f"a body behind Upgrade {printable(upgrade.decode('latin-1'), 100)}",
+            text="A body cannot come with Connection: Upgrade. Send it without",
+        )
+    return announced
+
+
+def _asks_to_upgrade(headers: Collection[Header]) -> bool:
+    return any(name == b"connection" and b"upgrade" in value.lower() for name, value in headers)
 
 
 def is_json(content_type: bytes) -> bool:

@@ -117,6 +117,7 @@ async def bounded(
     body = _Body(scope, receive, send, caps, clock, complete, closing=first)
     if refusal is not None:
         body.refusal = refusal
+        body.framed = length is not None
         return await body.answer()
     try:
         await app(scope, body.receive, body.send)
@@ -145,6 +146,7 @@ class _Body:
         "_scope",
         "_send",
         "_waited",
+        "framed",
         "refusal",
         "started",
     )
@@ -172,6 +174,8 @@ class _Body:
         self._waited = 0.0
         self._ended = False
         self._answered = False
+        self.framed = True
+        """Whether the server can be believed where this body ends."""
         self.refusal: Refusal | None = None
         self.started = False
 
@@ -255,7 +259,8 @@ class _Body:
             async with asyncio.timeout(LINGER_S):
                 while not self._ended:
                     message = await self._receive()
-                    self._ended = not message.get("more_body", False)
+                    gone = message["type"] != "http.request"
+                    self._ended = gone or (self.framed and not message.get("more_body", False))
 
 
 def _caps(said: PathCaps) -> BodyCaps:

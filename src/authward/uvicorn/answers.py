@@ -1,32 +1,24 @@
-"""For uvicorn: its HTTP protocol with a bounded request head, and answers whose headers are looked
-through once. `authward serve` uses it; for an app of your own:
-
-    uvicorn app:app --http authward.uvicorn:Http
-"""
+"""Answers whose header fields are looked through once."""
 
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from types import FunctionType
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from uvicorn.protocols.http import httptools_impl
 from uvicorn.protocols.http.httptools_impl import (
     HEADER_RE,
     HEADER_VALUE_RE,
     STATUS_LINE,
-    HttpToolsProtocol,
     RequestResponseCycle,
 )
 from uvicorn.server import ServerState
 
 from authward.core.envelope import Header
 
-MAX_HEAD = 64 * 1024
-_MOST_LINES = 1024
-_LONGEST_LINE = 4096
-_LONGEST_JOINED = 64 * 1024
+MOST_LINES = 1024
+LONGEST_LINE = 4096
+LONGEST_JOINED = 64 * 1024
 # What may be a secret does not stay in memory, and what never comes again need not.
 _NOT_KEPT = frozenset({b"set-cookie", b"x-request-id", b"etag", b"location"})
 _FRAMING = frozenset({b"transfer-encoding", b"connection"})
@@ -36,7 +28,7 @@ class _NotOurs(Exception):
     """An answer that uvicorn had better write itself."""
 
 
-class _Lines(dict[Header, bytes]):
+class Lines(dict[Header, bytes]):
     """Header fields as they are written, once they were found fit to be sent. Bounded: forgotten
     all at once when there are too many. `length` is the last Content-Length that was asked for.
     """
@@ -62,24 +54,17 @@ class _Lines(dict[Header, bytes]):
             return line
         if HEADER_RE.search(name):
             raise _NotOurs
-        if len(line) <= _LONGEST_LINE:
-            if len(self) >= _MOST_LINES:
+        if len(line) <= LONGEST_LINE:
+            if len(self) >= MOST_LINES:
                 self.clear()
             self[header] = line
         return line
 
 
-class _Closed(list[Header]):
-    """The headers of a request whose head is over."""
-
-    def append(self, _: Header) -> None:
-        """A trailer is no header, and there may be no end of them."""
+lines_of: WeakKeyDictionary[ServerState, Lines] = WeakKeyDictionary()
 
 
-_lines_of: WeakKeyDictionary[ServerState, _Lines] = WeakKeyDictionary()
-
-
-class _Cycle(RequestResponseCycle):
+class Cycle(RequestResponseCycle):
     """One request and its answer. A head waits for the first of its body, as ASGI asks of servers,
     and most answers are one write. An app that fails in between is answered with 500, as nothing
     was sent.
@@ -92,6 +77,8 @@ class _Cycle(RequestResponseCycle):
         head = self._head
         if head is not None:
             return self._complete(head, message)
+        if self.waiting_for_100_continue:
+            self._unasked(message)
         if (
             self.response_started
             or self.disconnected
@@ -103,7 +90,7 @@ class _Cycle(RequestResponseCycle):
         try:
             if message["type"] != "http.response.start" or type(message["headers"]) is not list:
                 return super().send(message)
-            lines: _Lines = self.on_response.__self__._lines  # type: ignore[attr-defined]
+            lines: Lines = self.on_response.__self__._lines  # type: ignore[attr-defined]
             lines.length = -1
             head = [
                 STATUS_LINE[message["status"]],
@@ -120,6 +107,13 @@ class _Cycle(RequestResponseCycle):
         self._head = head
         return _sent()
 
+    def _unasked(self, message: Any) -> None:
+        """Answered before its body was asked for: the client may send it, or something else, and
+        nobody could tell which. So this connection ends (RFC 9110 section 10.1.1).
+        """
+        if self.more_body and message.get("type") == "http.response.start":
+            self.keep_alive = False
+
     def _complete(self, head: list[bytes], message: Any) -> Coroutine[Any, Any, None]:
         """Send the head, and what comes first of the body."""
         self._head = None
@@ -133,7 +127,7 @@ class _Cycle(RequestResponseCycle):
             or message.get("more_body", False)
             or type(body) is not bytes
             or len(body) != self.expected_content_length
-            or len(body) > _LONGEST_JOINED
+            or len(body) > LONGEST_JOINED
             or self.flow.write_paused
             or self.scope["method"] == "HEAD"
         ):
@@ -158,48 +152,13 @@ async def _sent() -> None:
     """What there is to wait for once the transport has it."""
 
 
-class Http(HttpToolsProtocol):
-    """uvicorn's protocol over httptools, with bounds that one does not have: about 64 KiB on the
-    head of a request, answered with 400, and on what travels beside a body, like trailers and the
-    framing of tiny chunks.
-
-    It sends what uvicorn sends, byte for byte; except that an app which fails after the head of its
-    answer, and before the first of a body of known length, is answered with 500: uvicorn has sent
-    the head by then. A header field that was sent before is not searched for forbidden characters
-    again: of an answer with the usual security headers that is most of the work.
-    """
-
-    def __init__(self, config: Any, server_state: ServerState, *rest: Any, **also: Any) -> None:
-        super().__init__(config, server_state, *rest, **also)
-        self._beside = 0
-        # A server has one event loop, so nobody else is at them at the same time.
-        self._lines = _lines_of.setdefault(server_state, _Lines())
-
-    def data_received(self, data: bytes) -> None:
-        self._beside += len(data)
-        super().data_received(data)
-        if self._beside > MAX_HEAD and not self.transport.is_closing():
-            scope: Any = self.scope
-            if scope and "method" not in scope:
-                self.send_400_response("Request head too large.")
-            else:
-                self.transport.close()
-
-    def on_message_begin(self) -> None:
-        self._beside = 0
-        super().on_message_begin()
-
-    # uvicorn makes its cycles of a global of its module: the same function, with ours in its place.
-    on_headers_complete = FunctionType(
-        HttpToolsProtocol.on_headers_complete.__code__,
-        {**vars(httptools_impl), "RequestResponseCycle": _Cycle},
-    )
-
-    def on_body(self, body: bytes) -> None:
-        # The body itself is bounded by who reads it; as much again may travel beside it.
-        self._beside -= 2 * len(body)
-        super().on_body(body)
-
-    def on_chunk_header(self) -> None:
-        if type(self.headers) is list:
-            self.headers = _Closed(self.headers)
+def bad_request(text: str, more: list[Header]) -> bytes:
+    """The answer to what reaches no app; these header fields come first."""
+    headers = [
+        *more,
+        (b"content-type", b"text/plain; charset=utf-8"),
+        (b"content-length", b"%d" % len(text)),
+        (b"connection", b"close"),
+    ]
+    lines = (b"%b: %b\r\n" % header for header in headers)
+    return b"".join((STATUS_LINE[400], *lines, b"\r\n", text.encode("ascii")))
