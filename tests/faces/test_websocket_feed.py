@@ -19,6 +19,7 @@ from authward.core.users import UserChange
 from authward.middleware import websocket
 from authward.stores.sql import SqlStore
 from authward.testing import TurnableClock
+from tests.contracts.making import AUDIT_KEYS
 from tests.middleware.listening import listening
 from tests.serving import SECRET
 
@@ -52,6 +53,7 @@ async def test_closed_within_a_second(
         await websocket.receive_text()
 
     store = SqlStore(database, TurnableClock())  # the connections of another process
+    store.audit.use(AUDIT_KEYS)
     try:
         async with listening(app) as port:
             async with httpx2.AsyncClient(base_url=f"http://localhost:{port}") as client:
@@ -105,6 +107,7 @@ async def test_the_feed_wakes_the_socket_it_concerns(
             await websocket.send_text(text)
 
     store = SqlStore(database_url, TurnableClock())  # the connections of another process
+    store.audit.use(AUDIT_KEYS)
     try:
         async with listening(app) as port:
             address = f"ws://localhost:{port}/ws"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from authward.core.audit import Client, Event
@@ -96,9 +96,10 @@ class Keys:
             raise Unavailable("key rings not read", retry_after=1)
         return self._rings
 
-    async def start(self) -> Rings:
+    async def start(self, opened: Callable[[Rings], Awaitable[None]] | None = None) -> Rings:
         """Open the stored rings, making keys for those that have none, sealing all anew under a
         changed master secret, and publishing a next key where there is none of the wanted kind.
+        `opened` is told of the rings before anything is recorded: their audit keys sign that.
 
         Raises ConfigurationError if the master secret is not the one they were sealed with, or a
         key is too weak.
@@ -111,6 +112,9 @@ class Keys:
                 (ring, state) for ring in missing for state in first_states(ring)
             )
             keys = await store.add_first([self._seals.seal(key) for key in made])
+        rings = self._use(keys)
+        if opened is not None:
+            await opened(rings)
         if any(self._seals.outdated(key) for key in keys):
             keys = await store.change(self._changes.resealed)
         if unfit(keys, self._policy.algorithm):
