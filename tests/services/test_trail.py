@@ -21,16 +21,20 @@ def silent(*done: Any) -> None:
     """Nobody watches."""
 
 
+def numbered(number: int) -> Event:
+    return Event("session.ended", HERE, session=f"n{number}")
+
+
 async def holds(services: Services, anchors: dict[int, str] | None = None) -> bool:
     return (await services.store.chains.verify(anchors or {}, silent)).holds
 
 
 async def test_pages_with_a_cursor_until_there_is_no_more(services: Services) -> None:
-    await services.store.audit.record([Event(f"test.n{n}", HERE) for n in range(5)])
+    await services.store.audit.record([numbered(n) for n in range(5)])
     first = await services.trail.page(EVERYTHING, limit=3, cursor=None)
-    assert [row.event.kind for row in first.rows] == ["test.n4", "test.n3", "test.n2"]
+    assert [row.event.session for row in first.rows] == ["n4", "n3", "n2"]
     second = await services.trail.page(EVERYTHING, limit=3, cursor=first.cursor)
-    assert [row.event.kind for row in second.rows] == ["test.n1", "test.n0"]
+    assert [row.event.session for row in second.rows] == ["n1", "n0"]
     assert second.cursor is None
 
 
@@ -42,9 +46,9 @@ async def test_a_cursor_that_is_none_of_ours(services: Services, cursor: str) ->
 
 async def test_all_rows_in_order(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trail, "_STEP", 2)
-    await services.store.audit.record([Event(f"test.n{n}", HERE) for n in range(5)])
-    kinds = [row.event.kind async for row in services.trail.rows(EVERYTHING)]
-    assert kinds == [f"test.n{n}" for n in range(5)]
+    await services.store.audit.record([numbered(n) for n in range(5)])
+    sessions = [row.event.session async for row in services.trail.rows(EVERYTHING)]
+    assert sessions == [f"n{n}" for n in range(5)]
 
 
 async def test_the_first_checkpoint_is_there_before_the_first_row(services: Services) -> None:
