@@ -13,7 +13,7 @@ import msgspec
 from authward.core.audit import Event
 from authward.core.chain import AuditKeys
 from authward.core.envelope import iso_time
-from authward.core.keys import MasterSecret
+from authward.core.keys import Key, MasterSecret
 from authward.core.passwords import HashParameters
 from authward.core.rotation import Lives
 from authward.core.tokens import TokenPolicy
@@ -212,15 +212,15 @@ class Process:
 
     async def _load_rings(self) -> Rings:
         try:
-            return await self._keys.start(self._rings_opened)
+            return await self._keys.start(self._begin_audit)
         except ConfigurationError as error:
             path = self._settings.secret_path
             if path is None or self._settings.secret_file is not None:
                 raise
             raise ConfigurationError(f"{error}: it was looked for in {path}") from error
 
-    async def _rings_opened(self, rings: Rings) -> None:
-        self._store.audit.use(AuditKeys.of(rings.audit))
+    async def _begin_audit(self, keys: Sequence[Key]) -> None:
+        self._store.audit.use(AuditKeys.of(keys))
         await self._trail.begin()
 
     def _shared_limiter(self) -> RedisLimiter | None:
