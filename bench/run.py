@@ -34,6 +34,7 @@ ROWS = (
     "limiter_redis",
     "limiter_memory",
     "feed",
+    "audit",
 )
 
 

@@ -13,6 +13,7 @@ from authward.core.audit import Client, Event
 from authward.core.users import UserChange
 from authward.stores.sql import SqlStore
 from authward.testing import TurnableClock
+from tests.contracts.making import AUDIT_KEYS
 from tests.postgres import drop_database, fresh_database
 from tests.serving import START_S, Account, Server, error_of, register, serving, sign_in
 
@@ -65,6 +66,7 @@ class Fleet:
 
     async def _promote(self, user_id: str) -> None:
         store = SqlStore(self.database_url, TurnableClock())
+        store.audit.use(AUDIT_KEYS)
         event = Event("user.role_set", OPERATOR, subject=user_id)
         change = UserChange({"role": "admin"}, supersede=True)
         await store.users.change(user_id, lambda user: change, event)

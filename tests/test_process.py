@@ -129,7 +129,8 @@ def tasks() -> set[str]:
 
 async def test_nothing_is_left_behind(auth: Authward) -> None:
     await auth.startup()
-    assert tasks() == {f"authward-{name}" for name in ("sweep", "keys", "feed", "audit", "end")}
+    names = ("sweep", "keys", "feed", "audit", "checkpoints", "end")
+    assert tasks() == {f"authward-{name}" for name in names}
     await auth.shutdown()
     await asyncio.sleep(0)
     assert tasks() == set()

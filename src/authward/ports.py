@@ -17,6 +17,8 @@ from ipaddress import IPv4Network, IPv6Network
 from typing import Literal, Protocol
 
 from authward.core.audit import Client, Event
+from authward.core.chain import AuditKeys, Checkpoint
+from authward.core.chain_proof import Proof, Pruned
 from authward.core.granting import Present
 from authward.core.keys import Ring, StoredKey
 from authward.core.limits import Decision, Limit
@@ -389,20 +391,87 @@ class Wakes(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class AuditRow:
-    """An audit event as stored. `at` in milliseconds, UTC."""
+    """An audit event as stored. `at` in milliseconds, UTC, by the clock of the process that wrote
+    it.
+    """
 
     id: int
     at: int
     event: Event
 
 
+@dataclass(frozen=True, slots=True)
+class AuditQuery:
+    """Which rows: all that satisfy each condition given. `user` is the actor or the subject;
+    `since` is within, `until` is not.
+    """
+
+    user: str | None = None
+    kind: str | None = None
+    ip: str | None = None
+    since: int | None = None
+    until: int | None = None
+
+
 class AuditLog(Protocol):
+    def use(self, keys: AuditKeys) -> None:
+        """Sign with these keys from now on. Nothing can be recorded before."""
+        ...
+
     async def record(self, events: Sequence[Event]) -> None:
         """Write events that belong to no other transaction."""
         ...
 
     async def latest(self, limit: int) -> list[AuditRow]:
         """The newest rows, newest first."""
+        ...
+
+    async def page(
+        self, query: AuditQuery, limit: int, *, before: tuple[int, int] | None
+    ) -> list[AuditRow]:
+        """Up to `limit` rows, the latest first. `before` is the (at, id) of the last one seen."""
+        ...
+
+    async def after(self, query: AuditQuery, limit: int, *, last: int) -> list[AuditRow]:
+        """Up to `limit` rows of a higher id than `last`, in the order of ids. On PostgreSQL a row
+        of a lower id may still appear later.
+        """
+        ...
+
+    async def erase(self, user_id: str) -> int:
+        """Erase what the rows tell of an account: as actor, and as subject. Kinds, times and
+        outcomes stay, and so do the chains. How many rows it were; not one transaction.
+        """
+        ...
+
+
+class AuditChains(Protocol):
+    """The proof that audit rows are as they were written."""
+
+    @property
+    def wrote(self) -> bool:
+        """Whether this process has recorded anything."""
+        ...
+
+    async def checkpoint(self, *, every: int = 0) -> Checkpoint | None:
+        """Sign where every chain is now. None if none has moved since the last one, or if that is
+        younger than `every` milliseconds. The first is to be written before any row is.
+        """
+        ...
+
+    async def verify(
+        self, anchors: Mapping[int, str], on_rows: Callable[[int, int], None]
+    ) -> Proof:
+        """Hold the log as it is now against its chains. `on_rows` is told how many rows are done,
+        of how many.
+        """
+        ...
+
+    async def prune(self, before: int, on_rows: Callable[[int], None]) -> Pruned:
+        """Delete the rows at the beginnings of chains that are older than `before`, in segments
+        that verify, each in one transaction with the checkpoint that stands for it. It ends with
+        the first row that does not verify. `on_rows` is told how many are deleted so far.
+        """
         ...
 
 
@@ -441,6 +510,9 @@ class Store(Protocol):
 
     @property
     def audit(self) -> AuditLog: ...
+
+    @property
+    def chains(self) -> AuditChains: ...
 
     @property
     def limits(self) -> RateLimiter: ...

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from authward.core.audit import Event
+from authward.core.chain import AuditKeys
 from authward.core.envelope import iso_time
-from authward.core.keys import MasterSecret
+from authward.core.keys import Key, MasterSecret
 from authward.core.passwords import HashParameters
 from authward.core.rotation import Lives
 from authward.core.tokens import TokenPolicy
@@ -36,6 +37,7 @@ from authward.services.roles import Roles
 from authward.services.sessions import Sessions, SessionTimes
 from authward.services.throttling import Throttling
 from authward.services.tokens import Tokens
+from authward.services.trail import Trail
 from authward.services.users import Users
 from authward.settings import Settings
 
@@ -91,6 +93,7 @@ class Process:
             on_keys=self._keys.reload,
         )
         self._refusals = Refusals(store.audit, clock)
+        self._trail = Trail(store.audit, store.chains, clock, retention=settings.audit_retention)
         self._redis = self._shared_limiter()
         self._wakes = self._pushed_by()
         self._background: list[asyncio.Task[None]] = []
@@ -126,6 +129,7 @@ class Process:
         for wakes in self._wakes:
             await wakes.start(self._feed.wake)
         await self._refusals.start()
+        self._trail.start()
         self._handling.start()
         times = SessionTimes(settings.session_ttl, settings.refresh_grace)
         sessions = Sessions(
@@ -184,6 +188,7 @@ class Process:
                 counts=self._counts,
             ),
             tokens=tokens,
+            trail=self._trail,
             users=Users(store.users, store.roles, self._feed, clock),
         )
 
@@ -199,6 +204,7 @@ class Process:
             await self._refusals.stop()
             await self._handling.stop()
         finally:
+            await self._trail.stop()
             self._lane.stop()
             if self._redis is not None:
                 await self._redis.close()
@@ -206,12 +212,16 @@ class Process:
 
     async def _load_rings(self) -> Rings:
         try:
-            return await self._keys.start()
+            return await self._keys.start(self._begin_audit)
         except ConfigurationError as error:
             path = self._settings.secret_path
             if path is None or self._settings.secret_file is not None:
                 raise
             raise ConfigurationError(f"{error}: it was looked for in {path}") from error
+
+    async def _begin_audit(self, keys: Sequence[Key]) -> None:
+        self._store.audit.use(AuditKeys.of(keys))
+        await self._trail.begin()
 
     def _shared_limiter(self) -> RedisLimiter | None:
         if self._settings.redis_url is None:

@@ -51,6 +51,10 @@ MOST_IN_DATABASE = 1000
 """Of a limit that is counted there, one row a key."""
 
 
+def _unless_off(value: object) -> object:
+    return None if value == "off" else value
+
+
 Duration = Annotated[float, BeforeValidator(parse_duration), Field(allow_inf_nan=False)]
 Rotation = Annotated[
     Annotated[float, Field(ge=3600, le=MAX_TTL, allow_inf_nan=False)] | None,
@@ -107,6 +111,9 @@ class Settings(BaseSettings):
     hashing_queue: int = Field(default=64, ge=1, le=4096)
     feed_interval: Duration = Field(default=0.25, ge=0.05, le=1)
     feed_max_lag: Duration = Field(default=60, ge=2, le=600)
+    audit_retention: Annotated[
+        Annotated[Duration, Field(ge=86400, le=MAX_TTL)] | None, BeforeValidator(_unless_off)
+    ] = None
     docs: bool | None = None
     log_format: Literal["console", "json"] | None = None
     drain: Duration = Field(default=0, ge=0, le=300)

@@ -2,12 +2,14 @@ import pytest
 
 from authward.core.keys import Algorithm
 from tests.attacks.targets import Target, TargetOf
+from tests.cli.conftest import logs_as_before  # noqa: F401
 from tests.contracts.fixtures import (  # noqa: F401
     database,
     migrated_postgres,
     migrated_sqlite,
     postgres_database,
     sqlite_database,
+    stores,
 )
 from tests.here import Serve, clock, here, here_on_each, serve_on  # noqa: F401
 from tests.planting import ALGORITHMS, new_key, plant

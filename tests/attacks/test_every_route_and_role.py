@@ -49,6 +49,7 @@ GET    /api/keys                      401 401 401 401 401  403 403   200    -   
 POST   /api/keys/rotate               401 401 401 401 401  403 403   200    -    -    -    -
 POST   /api/keys/{kid}/retire         401 401 401 401 401  403 403   200    -    -    -    -
 GET    /.well-known/jwks.json         200 200 200 200 200  200 200   200    -    -    -    -
+GET    /api/audit-events              401 401 401 401 401  403 403   200    -    -    -    -
 GET    /healthz                       200 200 200 200 200  200 200   200    -    -    -    -
 GET    /readyz                        200 200 200 200 200  200 200   200    -    -    -    -
 GET    /metrics                       401 401 401 401 401  403 403   200    -    -    -    -

@@ -105,7 +105,12 @@ OWN = {
     "role_permissions": {"role"},
     "role_includes": {"role"},
     "changes": {"id", "subject", "at", "keep_session"},
-    "audit_events": {"id", "at", "actor", "subject", "session", "request_id", "detail"},
+    "audit_events": {
+        *("id", "at", "actor", "subject", "session", "request_id", "detail"),
+        *("writer", "seq", "after", "hash"),
+        *("who_salt", "who_digest", "what_salt", "what_digest"),
+    },
+    "audit_writers": {"writer", "count", "last_id", "hash", "mac"},
 }
 
 

@@ -15,6 +15,7 @@ from authward.core.audit import Client, Event
 from authward.ports import NewSession
 from authward.stores.sql import SqlStore
 from authward.testing import TurnableClock
+from tests.contracts.making import AUDIT_KEYS
 from tests.keys import publish_long_ago_in
 
 from .conftest import said
@@ -61,6 +62,7 @@ def signed_in(database: Path) -> Path:
 
     async def open_them() -> None:
         store = SqlStore(f"sqlite:///{database / 'authward.db'}", TurnableClock())
+        store.audit.use(AUDIT_KEYS)
         user = await store.users.by_email("root@example.com")
         assert user is not None
         for number in range(2):

@@ -11,12 +11,14 @@ from authward.core.audit import Client, Event
 from authward.ports import NewSession
 from authward.stores.sql import SqlStore
 from authward.testing import TurnableClock
+from tests.contracts.making import AUDIT_KEYS
 
 from .conftest import said
 
 
 async def _open(folder: Path) -> None:
     store = SqlStore(f"sqlite:///{folder / 'authward.db'}", TurnableClock())
+    store.audit.use(AUDIT_KEYS)
     user = await store.users.by_email("root@example.com")
     assert user is not None
     for number, ip in enumerate(("198.51.100.7", "2001:db8::1")):

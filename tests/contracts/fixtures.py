@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from authward.stores.sql import SqlStore
-from tests.contracts.making import TurnedClock
+from tests.contracts.making import AUDIT_KEYS, TurnedClock
 from tests.postgres import Admin, drop_database, fresh_database
 
 ROLES_AS_AT_FIRST = (
@@ -20,6 +20,7 @@ ROLES_AS_AT_FIRST = (
     "INSERT INTO role_permissions VALUES ('admin', '*:*'), ('moderator', 'read:users'),"
     " ('moderator', 'update:users')",
 )
+AUDIT = ("audit_events", "audit_writers", "audit_checkpoints")
 Stores = Callable[..., Awaitable[SqlStore]]
 
 
@@ -53,7 +54,7 @@ def postgres_database(migrated_postgres: Admin) -> str:
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
         " WHERE datname = current_database() AND pid <> pg_backend_pid()"
     )
-    for table in ("sessions", "users", "keys", "changes", "audit_events", "rate_limits"):
+    for table in ("sessions", "users", "keys", "changes", "rate_limits", *AUDIT):
         migrated_postgres.execute(f"DELETE FROM {table}")
     for statement in ROLES_AS_AT_FIRST:
         migrated_postgres.execute(statement)
@@ -92,6 +93,7 @@ async def stores(clock: TurnedClock, monkeypatch: pytest.MonkeyPatch) -> AsyncIt
 
         async def make(url: str, **options: float) -> SqlStore:
             store = SqlStore(url, clock, **options)
+            store.audit.use(AUDIT_KEYS)
             stack.push_async_callback(store.close)
             return store
 

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, TypeVar
 
 from authward.core.audit import Client, Event
+from authward.core.chain import AuditKeys
 from authward.core.sessions import Session, Verdict
 from authward.core.users import User, UserChange
 from authward.errors import LastAdmin
@@ -18,6 +19,8 @@ GRACE = 60_000
 LIFETIME = 3_600_000
 HORIZON = 3_600_000
 START = Cursor()
+
+AUDIT_KEYS = AuditKeys("audit-key-of-tests", {"audit-key-of-tests": bytes(range(32))})
 
 CLIENT = Client("203.0.113.9", "a browser", "r-1")
 

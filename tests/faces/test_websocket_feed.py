@@ -24,6 +24,7 @@ from authward.services.keys import KeyPolicy, Keys
 from authward.services.rings import Seals
 from authward.stores.sql import SqlStore
 from authward.testing import TurnableClock
+from tests.contracts.making import AUDIT_KEYS
 from tests.middleware.listening import listening
 from tests.serving import SECRET
 
@@ -70,6 +71,7 @@ async def test_closed_within_a_second(
         await websocket.receive_text()
 
     store = SqlStore(database, TurnableClock())  # the connections of another process
+    store.audit.use(AUDIT_KEYS)
     try:
         async with listening(app) as port:
             async with httpx2.AsyncClient(base_url=f"http://localhost:{port}") as client:
@@ -123,6 +125,7 @@ async def test_the_feed_wakes_the_socket_it_concerns(
             await websocket.send_text(text)
 
     store = SqlStore(database_url, TurnableClock())  # the connections of another process
+    store.audit.use(AUDIT_KEYS)
     try:
         async with listening(app) as port:
             address = f"ws://localhost:{port}/ws"

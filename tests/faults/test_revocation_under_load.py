@@ -21,6 +21,7 @@ from authward.stores.schema import role_permissions
 from authward.stores.sql import SqlStore
 from authward.stores.transactions import Transaction
 from authward.testing import TurnableClock
+from tests.contracts.making import AUDIT_KEYS
 from tests.fleets import OPERATOR, Fleet
 from tests.loading import RATE, each_worker, everywhere, loaded, request
 from tests.serving import Account, refresh_headers, register
@@ -34,6 +35,7 @@ pytestmark = [pytest.mark.load]
 async def _change(fleet: Fleet, work: Callable[[SqlStore], Awaitable[object]]) -> None:
     """By another process than the four."""
     store = SqlStore(fleet.database_url, TurnableClock())
+    store.audit.use(AUDIT_KEYS)
     await work(store)
     await store.close()
 

@@ -183,6 +183,7 @@ class TestCancelling:
 
 HALF = """import asyncio, sys
 from authward.core.audit import Client, Event
+from authward.core.chain import AuditKeys
 from authward.ports import Change
 from authward.stores.sql import SqlStore
 from sqlalchemy import Connection, text
@@ -190,8 +191,12 @@ from sqlalchemy import Connection, text
 class Clock:
     offset_ms = 0
 
+    def now(self):
+        return 0.0
+
 async def main(url):
     store = SqlStore(url, Clock())
+    store.audit.use(AuditKeys("kid-of-tests", {"kid-of-tests": bytes(32)}))
 
     async def work(tx):
         await tx.run(text("UPDATE users SET ver = ver + 1, epoch = epoch + 1"))

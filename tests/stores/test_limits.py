@@ -3,10 +3,13 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from importlib import import_module
 from typing import Any
 
 import asyncpg
 import pytest
+from alembic.operations import Operations
+from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, text
 
 from authward.core.limits import Limit
@@ -16,7 +19,7 @@ from authward.stores.limits import MOST
 from authward.stores.sql import SqlStore
 from tests.contracts.fixtures import Stores
 from tests.contracts.limiting import let_in
-from tests.contracts.making import TurnedClock, add_user, at_once
+from tests.contracts.making import TurnedClock, at_once
 from tests.stores.gate import gate_to
 
 FIVE = Limit(5, 900)
@@ -136,25 +139,16 @@ async def test_a_database_of_before_there_were_limits_gets_their_table(
     stores: Stores, database_url: str
 ) -> None:
     store = await stores(database_url)
-    await store.open()
-    user = await add_user(store)
+    await store.database.prepare()
 
-    def undo(connection: Connection) -> None:
-        for statement in (
-            "DROP TABLE rate_limits",
-            "DROP TABLE role_includes",
-            "ALTER TABLE users DROP COLUMN additional_roles",
-            "ALTER TABLE changes DROP COLUMN before",
-            "ALTER TABLE keys DROP COLUMN signing_at",
-            "ALTER TABLE keys DROP COLUMN verifying_at",
-            "ALTER TABLE keys DROP COLUMN retired_at",
-            "UPDATE alembic_version SET version_num = '0001'",
-        ):
-            connection.execute(text(statement))
+    def write_as_of_0001(connection: Connection) -> None:
+        with Operations.context(MigrationContext.configure(connection)):
+            import_module("authward.stores.migrations.versions.v0001").upgrade()
+        connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)"))
+        connection.execute(text("INSERT INTO alembic_version VALUES ('0001')"))
 
-    await store.database.run_sync(undo)
+    await store.database.run_sync(write_as_of_0001)
     await store.open()
-    assert await store.users.by_id(user.id) == user
     assert await let_in(store.limits, "login a", FIVE, 10) == 5
 
 

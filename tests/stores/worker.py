@@ -14,6 +14,7 @@ import time
 from collections import Counter
 
 from authward.core.audit import Client, Event
+from authward.core.chain import AuditKeys
 from authward.core.sessions import Session, Verdict
 from authward.core.users import User, UserChange
 from authward.ports import NewSession
@@ -112,6 +113,7 @@ class Worker:
 
 async def main(url: str, seconds: str, user: str, session: str) -> None:
     store = SqlStore(url, Clock())
+    store.audit.use(AuditKeys("kid-of-tests", {"kid-of-tests": bytes(32)}))
     await store.open()
     worker = Worker(store, time.time() + float(seconds), user, session)
     if float(seconds):

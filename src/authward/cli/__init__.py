@@ -13,9 +13,10 @@ from typing import Any
 import click
 
 from authward import __version__
-from authward.cli.common import NOT_SO, fail
 
 # Under other names: as attributes of this package these are the modules.
+from authward.cli.audit import audit as _audit
+from authward.cli.common import NOT_SO, fail
 from authward.cli.init import init as _init
 from authward.cli.keys import keys as _keys
 from authward.cli.migrate import migrate as _migrate
@@ -73,5 +74,5 @@ def main() -> None:
     """
 
 
-for _command in (_serve, _init, _migrate, _routes, _sessions, _users, _roles, _keys, _why):
+for _command in (_serve, _init, _migrate, _routes, _sessions, _users, _roles, _keys, _audit, _why):
     main.add_command(_command)

@@ -22,6 +22,8 @@ EVENT_KINDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "access.denied": ("error", *_COUNTED),
         "audit.dropped": ("count",),
+        "audit.erased": ("rows",),
+        "audit.pruned": ("rows", "before"),
         "key.killed": _KEY,
         "key.published": _KEY,
         "key.retired": _KEY,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from starlette.routing import Route
 
 from authward import errors as e
-from authward.http import accounts, health, keys, metrics, passwords, roles, sessions, users
+from authward.http import accounts, audit, health, keys, metrics, passwords, roles, sessions, users
 from authward.http.endpoint import Endpoint, Resource, Site
 from authward.services import Services
 
@@ -270,6 +270,16 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         body=keys.RetireBody,
         data=keys.RetiredData,
         errors=(e.NotFound, e.KeyInUse),
+    ),
+    Endpoint(
+        "GET",
+        "/api/audit-events",
+        audit.list_events,
+        "user",
+        "A page of the audit log",
+        permission="read:audit",
+        query=audit.AuditEventsQuery,
+        data=audit.AuditEventsData,
     ),
     Endpoint(
         "GET", "/healthz", health.healthz, "anyone", "Is the process alive", data=health.HealthData

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from authward.services.sessions import Sessions
     from authward.services.throttling import Throttling
     from authward.services.tokens import Tokens
+    from authward.services.trail import Trail
     from authward.services.users import Users
 
 
@@ -42,4 +43,5 @@ class Services:
     store: Store
     throttling: Throttling
     tokens: Tokens
+    trail: Trail
     users: Users

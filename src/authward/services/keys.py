@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from authward.core.audit import Client, Event
-from authward.core.keys import RINGS, Algorithm, StoredKey
+from authward.core.keys import RINGS, Algorithm, Key, StoredKey
 from authward.core.rotation import (
     ROTATING,
     Lives,
@@ -97,9 +97,12 @@ class Keys:
             raise Unavailable("key rings not read", retry_after=1)
         return self._rings
 
-    async def start(self) -> Rings:
+    async def start(
+        self, opened: Callable[[Sequence[Key]], Awaitable[None]] | None = None
+    ) -> Rings:
         """Open the stored rings, making keys for those that have none, sealing all anew under a
         changed master secret, and publishing a next key where there is none of the wanted kind.
+        `opened` is told the audit keys before anything is recorded: one of them signs that.
 
         Raises ConfigurationError if the master secret is not the one they were sealed with, or a
         key is too weak.
@@ -112,6 +115,8 @@ class Keys:
                 (ring, state) for ring in missing for state in first_states(ring)
             )
             keys = await store.add_first([self._seals.seal(key) for key in made])
+        if opened is not None:
+            await opened(self._seals.audit(keys))
         if any(self._seals.outdated(key) for key in keys):
             keys = await store.change(self._changes.resealed)
         if unfit(keys, self._policy.algorithm):

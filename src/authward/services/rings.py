@@ -78,6 +78,16 @@ class Seals:
         """
         return Rings.of([_opened(self._master, one) for one in stored if one.state != "retired"])
 
+    def audit(self, stored: Iterable[StoredKey]) -> tuple[Key, ...]:
+        """The keys of the audit log, the signing one first, under whichever of the secrets. Raises
+        ConfigurationError.
+        """
+        ring = [one for one in stored if one.ring == "audit"]
+        return _hmac_ring([_opened(self._opening(one), one) for one in ring], "audit")
+
+    def _opening(self, stored: StoredKey) -> MasterSecret:
+        return (self._previous or self._master) if self.outdated(stored) else self._master
+
     def seal(self, key: Key) -> StoredKey:
         """The key as it may be stored."""
         sealed = self._master.seal(key, self._chance(NONCE_BYTES))

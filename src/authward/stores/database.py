@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from authward.core.audit import Event
 from authward.errors import ConfigurationError, Unavailable
 from authward.ports import Change, Clock
+from authward.stores.chains import Chains
 from authward.stores.engines import (
     away,
     busy,
@@ -38,6 +39,7 @@ in the end, while any later process overtakes: with short turns the slowest writ
 processes take half as long.
 """
 
+Read = Callable[..., Awaitable[Sequence[Row[Any]]]]
 OnCommit = Callable[[Sequence[Event], Sequence[Change]], None]
 T = TypeVar("T")
 
@@ -54,6 +56,7 @@ class Database:
         self.url = url
         self.postgresql = url.startswith("postgresql:")
         self.on_commit: OnCommit = _ignore
+        self.chains = Chains(clock)
         self._clock = clock
         self._patience = patience
         self._running: set[asyncio.Task[Any]] = set()
@@ -99,10 +102,11 @@ class Database:
     async def _write(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
         async with self._connection(self._writer) as connection:
             await self._begin(connection)
-            transaction = Transaction(connection, self._clock.offset_ms)
+            transaction = Transaction(connection, self._clock.offset_ms, self.chains)
             result = await work(transaction)
+            await transaction.sign()
             try:
-                await connection.commit()
+                await transaction.commit()
             except DBAPIError as error:
                 raise Unavailable(
                     f"database: commit in doubt: {said(error)}", retry_after=1
@@ -188,6 +192,32 @@ class Database:
         os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         async with self._writer.connect() as connection:
             await self._insist(connection, "PRAGMA journal_mode=WAL")
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[Read]:
+        """Reads that all see the database as it was at the first of them, however long they take.
+        They raise what the driver raises.
+        """
+        engine = self._reader
+        if self.postgresql:
+            engine = self._writer.execution_options(
+                isolation_level="REPEATABLE READ", postgresql_readonly=True
+            )
+        async with engine.connect() as connection:
+            if not self.postgresql:
+                await connection.exec_driver_sql("BEGIN")
+
+            async def read(
+                statement: Executable, values: Mapping[str, Any] | None = None
+            ) -> Sequence[Row[Any]]:
+                given = {"clock_offset": self._clock.offset_ms, **(values or {})}
+                return (await connection.execute(statement, given)).all()
+
+            try:
+                yield read
+            finally:
+                if not self.postgresql:
+                    await connection.exec_driver_sql("ROLLBACK")
 
     async def run_sync(self, work: Callable[[Connection], None]) -> None:
         """Run `work` with a synchronous connection inside one writing transaction, however long.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ARRAY, BigInteger, bindparam
+from sqlalchemy import ARRAY, BigInteger, Text, bindparam
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.expression import ColumnElement
@@ -88,6 +88,25 @@ def _postgresql_running(element: _Running, compiler: SQLCompiler, **_: Any) -> s
         "ARRAY(SELECT CAST(CAST(one AS TEXT) AS BIGINT)"
         " FROM pg_snapshot_xip(pg_current_snapshot()) AS one)"
     )
+
+
+class JsonText(FunctionElement[str]):
+    """A JSON column as it is stored, unread."""
+
+    type = Text()
+    inherit_cache = True
+    name = "json_text"
+
+
+@compiles(JsonText, "sqlite")
+def _sqlite_json_text(element: JsonText, compiler: SQLCompiler, **options: Any) -> str:
+    # No cast: it would make text of anything.
+    return compiler.process(element.clauses, **options)
+
+
+@compiles(JsonText, "postgresql")
+def _postgresql_json_text(element: JsonText, compiler: SQLCompiler, **options: Any) -> str:
+    return f"CAST({compiler.process(element.clauses, **options)} AS TEXT)"
 
 
 NOW: ColumnElement[int] = _DatabaseTime() + bindparam("clock_offset", type_=BigInteger())

@@ -19,7 +19,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_VERSION = "0004"
+SCHEMA_VERSION = "0005"
 """The alembic revision this code is written for."""
 
 metadata = MetaData()
@@ -124,17 +124,58 @@ audit_events = Table(
     "audit_events",
     metadata,
     Column("id", _Id, primary_key=True, autoincrement=True),
-    Column("at", BigInteger, nullable=False, index=True),
+    Column("at", BigInteger, nullable=False),
     Column("kind", String(64), nullable=False),
     Column("outcome", String(16), nullable=False),
     Column("actor", String(64)),
-    Column("subject", String(64), index=True),
+    Column("subject", String(64)),
     Column("session", String(64)),
     Column("ip", String(64), nullable=False),
     Column("user_agent", Text, nullable=False),
     Column("request_id", String(64), nullable=False),
     Column("detail", JSON, nullable=False),
+    # What chains a row to the one before it (core.chain). Rows older than the chain have none.
+    Column("writer", String(32)),
+    Column("seq", BigInteger),
+    Column("after", BigInteger),
+    Column("who_salt", LargeBinary),
+    Column("who_digest", LargeBinary),
+    Column("what_salt", LargeBinary),
+    Column("what_digest", LargeBinary),
+    Column("hash", LargeBinary),
+    Column("erased", LargeBinary),
+    Index("audit_by_time", "at", "id"),
+    Index("audit_by_subject", "subject", "at", "id"),
+    Index("audit_by_actor", "actor", "at", "id"),
+    Index("audit_by_ip", "ip", "at", "id"),
+    Index("audit_by_kind", "kind", "at", "id"),
+    Index("audit_by_writer", "writer", "seq", unique=True),
     sqlite_autoincrement=True,
+)
+
+# The end of each chain. A connection writes its own row alone, so none waits for another.
+audit_writers = Table(
+    "audit_writers",
+    metadata,
+    Column("writer", String(32), primary_key=True),
+    Column("kid", String(64), nullable=False),
+    Column("count", BigInteger, nullable=False),
+    Column("last_id", BigInteger, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+    Column("mac", LargeBinary, nullable=False),
+    # The count that the last checkpoint told of.
+    Column("marked", BigInteger, nullable=False, server_default="0"),
+)
+
+audit_checkpoints = Table(
+    "audit_checkpoints",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", BigInteger, nullable=False),
+    Column("kid", String(64), nullable=False),
+    Column("previous", LargeBinary, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
 )
 
 rate_limits = Table(

@@ -7,6 +7,7 @@ from sqlalchemy import BigInteger, ColumnElement, Table, bindparam, delete, sele
 from authward.ports import Clock
 from authward.stores.audit import SqlAudit
 from authward.stores.changes import SqlChanges
+from authward.stores.checkpoints import SqlChains
 from authward.stores.database import PATIENCE_S, Database
 from authward.stores.expressions import NOW
 from authward.stores.keys import SqlKeys
@@ -39,6 +40,7 @@ class SqlStore:
         self.keys = SqlKeys(self.database)
         self.changes = SqlChanges(self.database)
         self.audit = SqlAudit(self.database)
+        self.chains = SqlChains(self.database)
         self.limits = SqlLimiter(self.database, clock)
 
     async def open(self) -> None:

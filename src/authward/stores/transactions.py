@@ -9,12 +9,13 @@ from sqlalchemy import Executable, Row, func, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from authward.core.audit import Event
+from authward.core.chain import Head, advanced
 from authward.ports import Change
+from authward.stores.chains import PUT_HEAD, RECORD, Chains
 from authward.stores.expressions import NOW, TRANSACTION_ID
 from authward.stores.listening import CHANNEL
-from authward.stores.schema import audit_events, changes
+from authward.stores.schema import changes
 
-_RECORD = insert(audit_events).values(at=NOW)
 _ANNOUNCE = insert(changes).values(at=NOW, xid=TRANSACTION_ID)
 # Heard by the listeners once it is committed, without a round trip of its own.
 _ANNOUNCE_LOUD = _ANNOUNCE.returning(func.pg_notify(CHANNEL, ""))
@@ -23,11 +24,14 @@ _ANNOUNCE_LOUD = _ANNOUNCE.returning(func.pg_notify(CHANNEL, ""))
 class Transaction:
     """One transaction. What it records and announces is told to the process after the commit."""
 
-    __slots__ = ("_connection", "_offset", "changes", "events")
+    __slots__ = ("_chains", "_connection", "_head", "_info", "_offset", "changes", "events")
 
-    def __init__(self, connection: AsyncConnection, offset: int) -> None:
+    def __init__(self, connection: AsyncConnection, offset: int, chains: Chains) -> None:
         self._connection = connection
         self._offset = offset
+        self._chains = chains
+        self._info: dict[Any, Any] = connection.sync_connection.info  # type: ignore[union-attr]
+        self._head: Head | None = None
         self.events: list[Event] = []
         self.changes: list[Change] = []
 
@@ -55,22 +59,26 @@ class Transaction:
         return found.rowcount
 
     async def record(self, happened: Event) -> None:
-        """Write an audit row."""
-        await self.run(
-            _RECORD,
-            {
-                "kind": happened.kind,
-                "outcome": happened.outcome,
-                "actor": happened.actor,
-                "subject": happened.subject,
-                "session": happened.session,
-                "ip": happened.client.ip,
-                "user_agent": happened.client.user_agent,
-                "request_id": happened.client.request_id,
-                "detail": dict(happened.detail),
-            },
-        )
+        """Write an audit row, the next of this connection's chain."""
+        head = self._head or self._chains.head(self._info)
+        row = self._chains.follow(head, happened)
+        done: Any = await self._connection.execute(RECORD, row)
+        self._head = advanced(head, row, done.inserted_primary_key[0])
         self.events.append(happened)
+
+    async def sign(self) -> None:
+        """Write the end of the chain, if it moved. To be called last before `commit`."""
+        if self._head is not None:
+            put = PUT_HEAD[self._connection.dialect.name]
+            await self._connection.execute(put, self._chains.signed(self._head))
+
+    async def commit(self) -> None:
+        """Commit. If it is in doubt whether that was done, another chain begins."""
+        if self._head is None:
+            return await self._connection.commit()
+        self._chains.doubt(self._info)
+        await self._connection.commit()
+        self._chains.keep(self._info, self._head)
 
     async def announce(self, *announced: Change) -> None:
         """Write rows of the change feed, one at least. `Change.at` is set by the database."""

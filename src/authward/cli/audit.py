@@ -1,0 +1,317 @@
+"""`authward audit`: reading the audit log, exporting it, and proving that nobody edited it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TextIO
+
+import click
+
+from authward.cli.accounts import email_or_id, on_database, operator, someone_there
+from authward.cli.common import NOT_SO, database_option, json_option, say_json
+from authward.cli.export import Writer, writer_of
+from authward.cli.moments import moment_option
+
+if TYPE_CHECKING:
+    from authward.core.chain_proof import Proof, Pruned
+    from authward.ports import AuditQuery, AuditRow
+    from authward.services import Services
+
+_PROGRESS = 10_000
+_POLL_S = 0.5
+_LATE = 200
+"""Rows looked at anew: on PostgreSQL one of a lower id may be committed later."""
+
+
+@click.group()
+def audit() -> None:
+    """Read, export and prove the audit log."""
+
+
+def _filters(command: Callable[..., None]) -> Callable[..., None]:
+    for option in (
+        click.option("--user", help="Only of this account, acting or acted on: id or address."),
+        click.option("--kind", help="Only of this kind, like login.failed."),
+        click.option("--ip", help="Only from this address."),
+        moment_option("--until", "Only before then."),
+        moment_option("--since", "Only from then on: 2026-01-31T12:00:00Z, or an age: 2h."),
+    ):
+        command = option(command)
+    return command
+
+
+@audit.command()
+@_filters
+@click.option("-n", "lines", type=click.IntRange(0, 10_000), default=20, help="How many.")
+@click.option("-f", "--follow", is_flag=True, help="Go on with what comes, until interrupted.")
+@database_option
+@json_option
+def tail(lines: int, follow: bool, database_url: str | None, as_json: bool, **filters: Any) -> None:
+    """Show the latest rows, the newest last."""
+
+    async def work(services: Services) -> None:
+        query = await _query(services, **filters)
+        rows = await services.store.audit.page(query, lines, before=None) if lines else []
+        _show(rows[::-1], as_json=as_json)
+        if follow:
+            await _follow(services, query, as_json=as_json)
+
+    try:
+        on_database(database_url, work, as_json=as_json)
+    except KeyboardInterrupt:
+        if not follow:
+            raise
+
+
+async def _follow(services: Services, query: AuditQuery, *, as_json: bool) -> None:
+    import asyncio
+
+    # Those that are there, whether or not they fit: they are no news.
+    seen = {row.id for row in await services.store.audit.latest(_LATE)}
+    floor = min(seen, default=0)
+    while True:
+        await asyncio.sleep(_POLL_S)
+        newest = await services.store.audit.latest(1)
+        fresh = [row async for row in services.trail.rows(query, last=floor) if row.id not in seen]
+        _show(fresh, as_json=as_json)
+        floor = max(floor, newest[0].id - _LATE) if newest else floor
+        seen = {one for one in seen | {row.id for row in fresh} if one > floor}
+
+
+@audit.command()
+@_filters
+@click.option(
+    "--format", "form", type=click.Choice(["jsonl", "csv"]), default="jsonl", help="jsonl or csv."
+)
+@click.option("-o", "--output", type=click.File("w", encoding="utf-8"), default="-", help="A file.")
+@database_option
+@json_option
+def export(
+    form: str, output: TextIO, database_url: str | None, as_json: bool, **filters: Any
+) -> None:
+    """Write all rows as JSON Lines or CSV, the oldest first.
+
+    In CSV a cell that a spreadsheet would take for a formula begins with an apostrophe.
+    """
+    if as_json and output.name in ("-", "<stdout>"):
+        raise click.UsageError("--json says how many there were: it needs -o FILE.")
+
+    async def work(services: Services) -> int:
+        write: Writer = writer_of(form, output)
+        done = 0
+        async for row in services.trail.rows(await _query(services, **filters)):
+            write(row)
+            done += 1
+            if done % _PROGRESS == 0:
+                click.echo(f"exported {done}", err=True)
+        return done
+
+    done = on_database(database_url, work, as_json=as_json)
+    if as_json:
+        say_json({"exported": done})
+    else:
+        click.echo(f"Exported {done} rows", err=True)
+
+
+@audit.command()
+@click.option(
+    "--anchor",
+    type=click.File("r", encoding="utf-8", errors="replace"),
+    help="A log of the server, or the output of checkpoint: what it tells of must be there.",
+)
+@database_option
+@json_option
+def verify(anchor: TextIO | None, database_url: str | None, as_json: bool) -> None:
+    """Prove that no row was edited, deleted, added or moved."""
+    from authward.core.anchors import anchors_of
+
+    anchors = {} if anchor is None else anchors_of(anchor)
+    if anchor is not None and not anchors:
+        raise click.UsageError("--anchor: no checkpoint is told of there.")
+
+    async def work(services: Services) -> Proof:
+        return await services.store.chains.verify(anchors, _Progress("verified"))
+
+    proof = on_database(database_url, work, as_json=as_json)
+    if as_json:
+        say_json(_proof_data(proof, anchors))
+    else:
+        _say_proof(proof, anchors)
+    if not proof.holds:
+        raise SystemExit(NOT_SO)
+
+
+@audit.command()
+@database_option
+@json_option
+def checkpoint(database_url: str | None, as_json: bool) -> None:
+    """Sign the log as it is now, and show the anchor to keep elsewhere."""
+    from authward.services.trail import checkpoint_line
+
+    async def work(services: Services) -> str | None:
+        made = await services.trail.checkpoint()
+        return None if made is None else checkpoint_line(made)
+
+    line = on_database(database_url, work, as_json=as_json)
+    if line is not None:
+        click.echo(line)
+    elif as_json:
+        say_json(None)
+    else:
+        click.echo("Nothing happened since the last checkpoint", err=True)
+
+
+@audit.command()
+@click.argument("user")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@database_option
+@json_option
+def erase(user: str, yes: bool, database_url: str | None, as_json: bool) -> None:
+    """Erase what the log tells of USER, an id or an address. Kinds, times and outcomes stay, and
+    the log verifies as before.
+
+    Of an account that is deleted already only the id is known.
+    """
+    if not (yes or someone_there()):
+        raise click.UsageError("Erasing cannot be undone. Say --yes.")
+    if not yes:
+        click.confirm("Erase it?", abort=True, err=True)
+
+    async def work(services: Services) -> int:
+        return await services.trail.erase(await _user_id(services, user), operator())
+
+    rows = on_database(database_url, work, as_json=as_json)
+    if as_json:
+        say_json({"erased": rows})
+    else:
+        click.echo(f"Erased from {rows} rows")
+
+
+@audit.command()
+@moment_option("--before", "Rows older than then: 2026-01-31T12:00:00Z, or an age: 90d.", need=True)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@database_option
+@json_option
+def prune(before: Callable[[int], int], yes: bool, database_url: str | None, as_json: bool) -> None:
+    """Delete old rows, as far as they verify. A checkpoint stays in their place."""
+    if not (yes or someone_there()):
+        raise click.UsageError("Pruning cannot be undone. Say --yes.")
+    if not yes:
+        click.confirm("Delete them?", abort=True, err=True)
+
+    async def work(services: Services) -> Pruned:
+        progress = _Progress("pruned")
+        moment = before(int(services.clock.now() * 1000))
+        return await services.trail.prune(moment, lambda rows: progress(rows, None), operator())
+
+    pruned = on_database(database_url, work, as_json=as_json)
+    problem = pruned.problem
+    if as_json:
+        told = None if problem is None else {"row": problem.row, "why": problem.why}
+        say_json({"pruned": pruned.rows, "problem": told})
+    else:
+        click.echo(f"Deleted {pruned.rows} rows")
+        if problem is not None:
+            click.echo(f"It ended there: {_told(problem.row, problem.why)}", err=True)
+    if problem is not None:
+        raise SystemExit(NOT_SO)
+
+
+class _Progress:
+    """A line on stderr every ten thousand rows."""
+
+    def __init__(self, verb: str) -> None:
+        self._verb = verb
+        self._next = _PROGRESS
+
+    def __call__(self, done: int, total: int | None) -> None:
+        if done >= self._next:
+            self._next = done - done % _PROGRESS + _PROGRESS
+            of = "" if total is None else f" of {total}"
+            click.echo(f"{self._verb} {done}{of}", err=True)
+
+
+async def _query(
+    services: Services,
+    *,
+    user: str | None,
+    kind: str | None,
+    ip: str | None,
+    since: Callable[[int], int] | None,
+    until: Callable[[int], int] | None,
+) -> AuditQuery:
+    from authward.ports import AuditQuery
+
+    now = int(services.clock.now() * 1000)
+    return AuditQuery(
+        None if user is None else await _user_id(services, user),
+        kind,
+        ip,
+        since and since(now),
+        until and until(now),
+    )
+
+
+async def _user_id(services: Services, user: str) -> str:
+    """Of an address the account there is; an id may be that of one deleted long ago."""
+    from authward.cli.accounts import find_account
+
+    email, user_id = email_or_id(user)
+    return user_id or (await find_account(services, email, None)).id
+
+
+def _show(rows: list[AuditRow], *, as_json: bool) -> None:
+    from authward.services.trail import row_data
+
+    for row in rows:
+        data = row_data(row)
+        if as_json:
+            say_json(data)
+        else:
+            click.echo(_line(data))
+
+
+def _line(data: dict[str, Any]) -> str:
+    from authward.core.text import printable
+
+    words = [str(data["time"]), str(data["kind"]), str(data["outcome"])]
+    told = {name: data[name] for name in ("actor", "subject", "session", "ip")}
+    told |= data["detail"]
+    words += [f"{name}={value}" for name, value in told.items() if value not in (None, "")]
+    return printable(" ".join(words), 2000)
+
+
+def _proof_data(proof: Proof, anchors: dict[int, str]) -> dict[str, Any]:
+    first = proof.first
+    return {
+        "holds": proof.holds,
+        "rows": proof.rows,
+        "chains": proof.writers,
+        "checkpoints": proof.checkpoints,
+        "olderThanTheChains": proof.unchained,
+        "anchors": len(anchors),
+        "last": None if proof.last is None else {"number": proof.last[0], "hash": proof.last[1]},
+        "bad": proof.bad,
+        "first": None if first is None else {"row": first.row, "why": first.why},
+        "problems": [{"row": one.row, "why": one.why} for one in proof.problems],
+    }
+
+
+def _say_proof(proof: Proof, anchors: dict[int, str]) -> None:
+    for one in proof.problems:
+        click.echo(_told(one.row, one.why), err=True)
+    if proof.unchained:
+        told = f"{proof.unchained} rows are older than the chains: nothing proves them"
+        click.echo(told, err=True)
+    if proof.first is not None:
+        first = _told(proof.first.row, proof.first.why)
+        click.echo(f"The log was tampered with, in {proof.bad} places. The first: {first}")
+        return
+    click.echo(f"{proof.rows} rows in {proof.writers} chains verify")
+    if not anchors:
+        told = "Without --anchor nobody can tell whether the newest rows were taken away"
+        click.echo(told, err=True)
+
+
+def _told(row: int | None, why: str) -> str:
+    return why if row is None else f"row {row} {why}"

@@ -1,0 +1,371 @@
+"""Whether an audit log is as it was written: checkpoints, heads, then every row in the order of
+ids. Memory is bounded by the number of chains, not of rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from authward.core.chain import (
+    AuditKeys,
+    Body,
+    Checkpoint,
+    Head,
+    digest_of,
+    erasure_mac,
+    read_body,
+    row_hash,
+    same,
+    signed_by_us,
+    what_digest,
+    who_digest,
+)
+from authward.core.text import printable
+
+MOST_TOLD = 100
+_LAST = 2**63
+
+
+class StoredRow(NamedTuple):
+    """An audit row as the database gave it: whoever edits a database may put anything anywhere.
+    `detail` is its text.
+    """
+
+    id: Any
+    at: Any
+    kind: Any
+    outcome: Any
+    actor: Any
+    subject: Any
+    session: Any
+    ip: Any
+    user_agent: Any
+    request_id: Any
+    detail: Any
+    writer: Any
+    seq: Any
+    after: Any
+    who_salt: Any
+    who_digest: Any
+    what_salt: Any
+    what_digest: Any
+    hash: Any
+    erased: Any
+
+
+_TEXT = (str,)
+_MAYBE = (str, type(None))
+_BYTES = (bytes,)
+_MAYBE_BYTES = (bytes, type(None))
+# Exactly these: b"x" must not pass for what its base64 spells, nor 1.0 for 1.
+_TYPES = {
+    "id": (int,),
+    "at": (int,),
+    "kind": _TEXT,
+    "outcome": _TEXT,
+    "actor": _MAYBE,
+    "subject": _MAYBE,
+    "session": _MAYBE,
+    "ip": _TEXT,
+    "user_agent": _TEXT,
+    "request_id": _TEXT,
+    "detail": _TEXT,
+    "writer": _TEXT,
+    "seq": (int,),
+    "after": (int,),
+    "who_salt": _MAYBE_BYTES,
+    "who_digest": _BYTES,
+    "what_salt": _MAYBE_BYTES,
+    "what_digest": _BYTES,
+    "hash": _BYTES,
+    "erased": _MAYBE_BYTES,
+}
+_PLACES = tuple((name, StoredRow._fields.index(name), kinds) for name, kinds in _TYPES.items())
+_CHAIN = slice(StoredRow._fields.index("writer"), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong, and with which row, if it is one that is there."""
+
+    row: int | None
+    why: str
+
+
+@dataclass(slots=True)
+class _Chain:
+    """How far one chain was followed; where it must end, and what a checkpoint saw."""
+
+    secret: bytes
+    end: Head
+    seq: int = 0
+    id: int = 0
+    hash: bytes = b""
+    marked: Head | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What verifying came to. `first` is the first problem: of the rows, the one with the lowest
+    id; `bad` counts all problems, of which `problems` holds a hundred at most.
+    """
+
+    rows: int
+    writers: int
+    checkpoints: int
+    unchained: int
+    last: tuple[int, str] | None
+    bad: int
+    problems: tuple[Problem, ...]
+
+    @property
+    def holds(self) -> bool:
+        return self.bad == 0
+
+    @property
+    def first(self) -> Problem | None:
+        named = [one for one in self.problems if one.row is not None]
+        return (
+            min(named, key=lambda one: one.row or 0) if named else next(iter(self.problems), None)
+        )
+
+
+class Pruned(NamedTuple):
+    """How many rows were deleted, and what ended it before its time."""
+
+    rows: int
+    problem: Problem | None
+
+
+@dataclass(slots=True)
+class Prover:
+    """Told all checkpoints by number, then all heads, then all rows by id; `finish` says what is
+    wrong. `anchors` are checkpoints somebody kept elsewhere: number → hash as hex.
+    """
+
+    keys: AuditKeys
+    anchors: Mapping[int, str] = field(default_factory=dict)
+    rows: int = 0
+    _bad: int = 0
+    _problems: list[Problem] = field(default_factory=list)
+    _checkpoint: Checkpoint | None = None
+    _checkpoints: int = 0
+    _last: tuple[int, str] | None = None
+    _seen: dict[str, Head] = field(default_factory=dict)
+    _pruned: dict[str, Head] = field(default_factory=dict)
+    _all: str = ""
+    _old: tuple[int, int] | None = None
+    _unchained: int = 0
+    _found: set[int] = field(default_factory=set)
+    _chains: dict[str, _Chain] = field(default_factory=dict)
+
+    # --- checkpoints ---------------------------------------------------------------------
+
+    def checkpoint(self, one: Checkpoint) -> None:
+        """The next checkpoint."""
+        self._checkpoints += 1
+        if not _is_one(one):
+            return self._say(None, f"checkpoint {printable(str(one.number), 20)} was edited")
+        before = self._checkpoint
+        number, previous = (before.number, before.hash) if before else (0, b"")
+        if one.number != number + 1:
+            self._say(None, f"checkpoint {number + 1} is missing")
+        elif one.previous != previous:
+            self._say(None, f"checkpoint {one.number} does not follow the one before it")
+        self._checkpoint = one
+        body = self.statement(one)
+        if body is None:
+            return None
+        if one.number == 1 and body.heads:
+            # Ours is written before the first row is.
+            self._say(None, "checkpoint 1 follows on rows: those before it are gone")
+        self._last = one.number, one.hash.hex()
+        self._found.add(one.number)
+        if one.number in self.anchors and one.hash.hex() != self.anchors[one.number]:
+            self._say(None, f"checkpoint {one.number} is not the one of the anchor")
+        return None
+
+    def statement(self, one: Checkpoint) -> Body | None:
+        """What a checkpoint says by itself, whatever came before it; None if it was edited."""
+        secret = self.keys.secrets.get(one.kid) if _is_one(one) else None
+        if secret is None or not same(one.hash, one.expected(secret)):
+            self._say(None, f"checkpoint {printable(str(one.number), 20)} was edited")
+            return None
+        body = read_body(one.body)
+        self._seen |= {head.writer: head for head in body.heads}
+        self._pruned |= {head.writer: head for head in body.pruned}
+        self._all = body.all or self._all
+        self._old = body.unchained or self._old
+        return body
+
+    # --- heads ---------------------------------------------------------------------------
+
+    def head(self, head: Head, mac: bytes) -> None:
+        """One chain that there is."""
+        if not signed_by_us(self.keys, head, mac):
+            self._say(None, f"the head of chain {_shown(head.writer)} is not signed by us")
+            return
+        chain = _Chain(self.keys.secrets[head.kid], head, marked=self._seen.get(head.writer))
+        pruned = self._pruned.get(head.writer)
+        if pruned is not None:
+            chain.seq, chain.id, chain.hash = pruned.length, pruned.last_id, pruned.hash
+            if chain.marked is not None and chain.marked.length <= pruned.length:
+                chain.marked = None
+        self._chains[head.writer] = chain
+
+    # --- rows ----------------------------------------------------------------------------
+
+    def unreadable(self, row_id: int | None, what: str = "") -> None:
+        """A row that the database itself cannot read, or all of something else."""
+        if row_id is not None:
+            self.rows += 1
+        self._say(row_id, f"{what} cannot be read".strip())
+
+    @property
+    def problem(self) -> Problem | None:
+        """The first thing that is wrong so far."""
+        return self._problems[0] if self._problems else None
+
+    def row(self, row: StoredRow) -> None:
+        """The next row."""
+        self.rows += 1
+        if row.writer is None:
+            return self._outside(row)
+        for name, place, kinds in _PLACES:
+            if type(row[place]) not in kinds:
+                return self._say(row.id, f"its {name} is nothing we wrote")
+        chain = self._chains.get(row.writer)
+        if chain is None:
+            return self._say(row.id, f"belongs to chain {_shown(row.writer)}, which has no head")
+        if row.seq <= chain.seq:
+            return self._say(row.id, f"is no. {row.seq} of its chain, and comes after {chain.seq}")
+        missing = row.seq - chain.seq - 1
+        if missing:
+            said = "1 row of its chain is" if missing == 1 else f"{missing} rows of its chain are"
+            self._say(row.id, f"{said} missing before it")
+        else:
+            self._judge(chain, row)
+        chain.seq, chain.id, chain.hash = row.seq, row.id, row.hash
+        marked = chain.marked
+        if marked is not None and marked.length == row.seq:
+            if (marked.last_id, marked.hash) != (row.id, row.hash):
+                self._say(row.id, "is not the row that a checkpoint saw there")
+            chain.marked = None
+        return None
+
+    def _judge(self, chain: _Chain, row: StoredRow) -> None:
+        try:
+            expected = row_hash(
+                chain.secret,
+                chain.hash,
+                row.writer,
+                row.seq,
+                row.after,
+                row.at,
+                row.kind,
+                row.outcome,
+                row.who_digest,
+                row.what_digest,
+            )
+            edited = not same(row.hash, expected) or not self._says_what_it_said(chain.secret, row)
+        except ValueError:  # a lone surrogate
+            edited = True
+        if edited:
+            self._say(row.id, "was edited")
+        elif row.after != chain.id:
+            # The row before was signed for under another id.
+            self._say(chain.id or row.id, f"was row {row.after} when it was written")
+
+    def _says_what_it_said(self, secret: bytes, row: StoredRow) -> bool:
+        who, what = row.who_salt is None, row.what_salt is None
+        if who or what:
+            proof = erasure_mac(secret, row.writer, row.seq, row.hash, who=who, what=what)
+            if row.erased is None or not same(row.erased, proof):
+                return False
+        elif row.erased is not None:
+            return False
+        by = row.actor, row.ip, row.user_agent, row.request_id
+        of = row.subject, row.session, row.detail
+        if who and by != (None, "", "", ""):
+            return False
+        if what and of != (None, None, "{}"):
+            return False
+        return (who or same(row.who_digest, who_digest(row.who_salt, *by))) and (
+            what or same(row.what_digest, what_digest(row.what_salt, *of))
+        )
+
+    def _outside(self, row: StoredRow) -> None:
+        """A row in no chain: from before there were any."""
+        self._unchained += 1
+        if any(one is not None for one in row[_CHAIN]):
+            self._say(row.id, "was taken out of its chain")
+        elif self._old is None or row.id > self._old[1]:
+            self._say(row.id, "is in no chain")
+
+    # --- the end -------------------------------------------------------------------------
+
+    def finish(self) -> Proof:
+        """What is wrong, all in all."""
+        for writer, chain in self._chains.items():
+            if (chain.seq, chain.id, chain.hash) != (
+                chain.end.length,
+                chain.end.last_id,
+                chain.end.hash,
+            ):
+                self._ends_wrong(writer, chain)
+            elif chain.marked is not None:
+                self._say(
+                    chain.id or None,
+                    f"is the last of chain {_shown(writer)}, of which a checkpoint saw "
+                    f"{chain.marked.length} rows, not {chain.seq}",
+                )
+        if self._chains and not self._checkpoints:
+            self._say(None, "there is no checkpoint: they are gone")
+        for writer in self._seen.keys() - self._chains.keys():
+            self._say(None, f"chain {_shown(writer)}, which a checkpoint saw, is gone")
+        if self._all and digest_of(self._seen) != self._all:
+            self._say(None, "a checkpoint does not tell of every chain there was")
+        if self._old is not None and self._unchained != self._old[0]:
+            self._say(
+                None,
+                f"of the rows older than the chains there are {self._unchained}, "
+                f"not {self._old[0]}",
+            )
+        for number in sorted(self.anchors.keys() - self._found):
+            self._say(None, f"checkpoint {number}, which the anchor names, is missing")
+        return Proof(
+            self.rows,
+            len(self._chains),
+            self._checkpoints,
+            self._unchained,
+            self._last,
+            self._bad,
+            tuple(self._problems),
+        )
+
+    def _ends_wrong(self, writer: str, chain: _Chain) -> None:
+        end, name = chain.end, _shown(writer)
+        if chain.seq < end.length:
+            lost = end.length - chain.seq
+            said = "1 row after it is" if lost == 1 else f"{lost} rows after it are"
+            self._say(chain.id or None, f"{said} missing at the end of chain {name}")
+        elif chain.seq > end.length:
+            self._say(chain.id, f"comes after the end of chain {name}")
+        else:
+            self._say(chain.id, f"was row {end.last_id} when it was written, or is another")
+
+    def _say(self, row: int | None, why: str) -> None:
+        self._bad += 1
+        if len(self._problems) < MOST_TOLD:
+            self._problems.append(Problem(row, why))
+
+
+def _is_one(stored: Checkpoint) -> bool:
+    told = stored.number, stored.at, stored.kid, stored.previous, stored.body, stored.hash
+    return tuple(map(type, told)) == (int, int, str, bytes, str, bytes)
+
+
+def _shown(writer: object) -> str:
+    return printable(str(writer), 8)

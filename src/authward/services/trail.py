@@ -1,0 +1,188 @@
+"""The audit log as those see it who may read it, and what keeps it provable: checkpoints, and
+pruning what is old.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import binascii
+import json
+import logging
+import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+
+from authward.core.audit import Client, Event
+from authward.core.chain import Checkpoint
+from authward.core.chain_proof import Pruned
+from authward.core.envelope import iso_time
+from authward.errors import Detail, Refusal, ValidationError
+from authward.ports import AuditChains, AuditLog, AuditQuery, AuditRow, Clock
+
+CHECKPOINT_EVERY = 300.0
+"""Seconds between two checkpoints, and between two looks for rows that are too old."""
+_EVER = 2**62
+_STEP = 1000
+_CURSOR = re.compile(rb"([0-9]{1,15})\.([0-9]{1,18})")
+
+log = logging.getLogger("authward.audit")
+
+
+@dataclass(frozen=True, slots=True)
+class AuditPage:
+    """Some rows, the latest first, and the cursor of the next page if there may be one."""
+
+    rows: list[AuditRow]
+    cursor: str | None
+
+
+class Trail:
+    """The audit log of any store. Checkpoints go to the log too: whoever keeps that elsewhere can
+    tell later whether rows were taken away. `retention` in seconds; None keeps all.
+    """
+
+    def __init__(
+        self, audit: AuditLog, chains: AuditChains, clock: Clock, *, retention: float | None
+    ) -> None:
+        self._audit = audit
+        self._chains = chains
+        self._clock = clock
+        self._retention = retention
+        self._task: asyncio.Task[None] | None = None
+
+    async def begin(self) -> None:
+        """Write the first checkpoint if there is none: before anything is recorded."""
+        await self._try(every=_EVER)
+
+    def start(self) -> None:
+        """Write a checkpoint every few minutes from now on."""
+        self._task = asyncio.create_task(self._keep(), name="authward-checkpoints")
+
+    async def stop(self) -> None:
+        """Write a last checkpoint, if this process recorded anything."""
+        if self._task is None:
+            return
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        self._task = None
+        if self._chains.wrote:
+            await self._try()
+
+    async def checkpoint(self, *, every: int = 0) -> Checkpoint | None:
+        """Sign where every chain is; None if nothing moved, or the last is younger than `every`
+        milliseconds.
+        """
+        made = await self._chains.checkpoint(every=every)
+        if made is not None:
+            log.info(checkpoint_line(made))
+        return made
+
+    async def prune(
+        self, before: int, on_rows: Callable[[int], None], client: Client | None = None
+    ) -> Pruned:
+        """Delete what is older than `before`, if it verifies."""
+        pruned = await self._chains.prune(before, on_rows)
+        if pruned.rows:
+            detail: dict[str, str | int] = {"rows": pruned.rows, "before": iso_time(before)}
+            await self._audit.record([Event("audit.pruned", client or Client(), detail=detail)])
+        return pruned
+
+    async def erase(self, user_id: str, client: Client) -> int:
+        """Erase what the rows tell of an account. How many rows it were."""
+        rows = await self._audit.erase(user_id)
+        if rows:
+            # Not whose: that is what was to go.
+            await self._audit.record([Event("audit.erased", client, detail={"rows": rows})])
+        return rows
+
+    async def page(self, query: AuditQuery, *, limit: int, cursor: str | None) -> AuditPage:
+        """Rows, the latest first. Raises ValidationError for a cursor that is none of ours."""
+        before = None if cursor is None else _parse_cursor(cursor)
+        found = await self._audit.page(query, limit + 1, before=before)
+        shown = found[:limit]
+        return AuditPage(shown, _cursor(shown[-1]) if len(found) > limit else None)
+
+    async def rows(self, query: AuditQuery, *, last: int = -1) -> AsyncIterator[AuditRow]:
+        """All rows of a higher id than `last`, in the order of ids."""
+        while some := await self._audit.after(query, _STEP, last=last):
+            for row in some:
+                yield row
+            last = some[-1].id
+
+    async def _keep(self) -> None:
+        while True:
+            await asyncio.sleep(CHECKPOINT_EVERY)
+            # Of several processes one writes it.
+            await self._try(every=int(CHECKPOINT_EVERY * 500))
+            if self._retention is not None:
+                await self._prune_old(self._retention)
+
+    async def _try(self, *, every: int = 0) -> None:
+        # Whatever somebody made of the tables: it is for verifying to say so, and no reason not to
+        # serve.
+        try:
+            await self.checkpoint(every=every)
+        except Refusal as away:
+            log.warning("no checkpoint written: %s", away.reason)
+        except Exception:
+            log.exception("no checkpoint written")
+
+    async def _prune_old(self, retention: float) -> None:
+        before = int((self._clock.now() - retention) * 1000)
+        try:
+            pruned = await self.prune(before, lambda rows: None)
+        except Refusal as away:
+            log.warning("audit rows are not pruned: %s", away.reason)
+        except Exception:
+            log.exception("audit rows are not pruned")
+        else:
+            if pruned.problem is not None:
+                told = f"row {pruned.problem.row} {pruned.problem.why}"
+                log.error("audit rows are not pruned, as one does not verify: %s", told)
+
+
+def checkpoint_line(made: Checkpoint) -> str:
+    """A checkpoint as one line of JSON, for the log: an anchor to verify by."""
+    return json.dumps(
+        {
+            "time": iso_time(made.at),
+            "kind": "checkpoint",
+            "number": made.number,
+            "hash": made.hash.hex(),
+        }
+    )
+
+
+def row_data(row: AuditRow) -> dict[str, object]:
+    """A row as it is shown."""
+    event = row.event
+    return {
+        "id": row.id,
+        "time": iso_time(row.at),
+        "kind": event.kind,
+        "outcome": event.outcome,
+        "actor": event.actor,
+        "subject": event.subject,
+        "session": event.session,
+        "ip": event.client.ip,
+        "userAgent": event.client.user_agent,
+        "requestId": event.client.request_id,
+        "detail": dict(event.detail),
+    }
+
+
+def _cursor(row: AuditRow) -> str:
+    return urlsafe_b64encode(f"{row.at}.{row.id}".encode()).rstrip(b"=").decode()
+
+
+def _parse_cursor(text: str) -> tuple[int, int]:
+    try:
+        found = _CURSOR.fullmatch(urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+    except (binascii.Error, ValueError):
+        found = None
+    if found is None:
+        raise ValidationError(
+            details=[Detail("cursor", "invalid_cursor", "Use the cursor of the page before")]
+        )
+    return int(found[1]), int(found[2])

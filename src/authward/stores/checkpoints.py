@@ -1,0 +1,292 @@
+"""The proof of the audit log in SQL: checkpoints, verifying, and pruning what verified."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from itertools import takewhile
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Row,
+    Select,
+    String,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.exc import DBAPIError
+
+from authward.core.chain import (
+    Checkpoint,
+    Head,
+    body_of,
+    digest_of,
+    signed_by_us,
+)
+from authward.core.chain_proof import Proof, Prover, Pruned, StoredRow
+from authward.stores.database import Database, Read
+from authward.stores.engines import away
+from authward.stores.expressions import JsonText
+from authward.stores.schema import audit_checkpoints, audit_events, audit_writers
+from authward.stores.transactions import Transaction
+
+STEP = 1000
+SEGMENT = 250
+"""Rows that are verified and deleted at once: others must get their turn between."""
+_LOWEST = -(2**63)
+
+_ROW = [
+    JsonText(audit_events.c[name]) if name == "detail" else audit_events.c[name]
+    for name in StoredRow._fields
+]
+_FROM = bindparam("from", type_=BigInteger())
+_WRITER = bindparam("chain", type_=String())
+_ROWS = select(*_ROW).where(audit_events.c.id >= _FROM).order_by(audit_events.c.id).limit(STEP)
+_IDS = select(audit_events.c.id).where(audit_events.c.id >= _FROM).order_by(audit_events.c.id)
+_COUNT = select(func.count()).select_from(audit_events)
+_HEADS = select(*(audit_writers.c[name] for name in ("writer", "kid", "count", "last_id", "hash")))
+_SIGNED_HEADS = _HEADS.add_columns(audit_writers.c.mac, audit_writers.c.marked)
+_CHECKPOINT = select(audit_checkpoints).order_by(audit_checkpoints.c.number)
+_CHECKPOINTS = _CHECKPOINT.where(audit_checkpoints.c.number > _FROM).limit(STEP)
+_LAST = select(audit_checkpoints).order_by(audit_checkpoints.c.number.desc()).limit(1)
+# Those that tell what may be missing. What is in a body is read after its signature.
+_OF_PRUNING = _CHECKPOINT.where(
+    audit_checkpoints.c.body.contains('"pruned":[[', autoescape=True)
+    | audit_checkpoints.c.body.contains('"unchained"', autoescape=True)
+)
+_PUT = insert(audit_checkpoints)
+_MARK = (
+    update(audit_writers)
+    .where(audit_writers.c.writer == _WRITER)
+    .values(marked=bindparam("length", type_=BigInteger()))
+)
+_BEFORE = bindparam("before", type_=BigInteger())
+_FIRST_AT = (
+    select(audit_events.c.at)
+    .where(audit_events.c.writer == audit_writers.c.writer)
+    .order_by(audit_events.c.seq)
+    .limit(1)
+    .correlate(audit_writers)
+    .scalar_subquery()
+)
+_TO_PRUNE = _SIGNED_HEADS.where(_FIRST_AT < _BEFORE).order_by(audit_writers.c.writer)
+_SEGMENT = (
+    select(*_ROW)
+    .where(audit_events.c.writer == _WRITER)
+    .order_by(audit_events.c.seq)
+    .limit(SEGMENT)
+)
+_UP_TO = bindparam("length", type_=BigInteger())
+_DELETE = delete(audit_events).where(audit_events.c.writer == _WRITER, audit_events.c.seq <= _UP_TO)
+_UNCHAINED = select(
+    func.count().label("number"), func.max(audit_events.c.id).label("highest")
+).where(audit_events.c.writer.is_(None))
+_OLD = audit_events.c.writer.is_(None) & (audit_events.c.at < _BEFORE)
+_DELETE_OLD = delete(audit_events).where(
+    audit_events.c.id.in_(select(audit_events.c.id).where(_OLD).limit(SEGMENT))
+)
+# Any constant serves, so long as it is ours alone.
+_LOCK = text("SELECT pg_advisory_xact_lock(4711746108704)")
+
+
+class _Overtaken(Exception):
+    """Another process prunes too."""
+
+
+class SqlChains:
+    """`AuditChains` over SQLite and PostgreSQL."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._chains = database.chains
+
+    @property
+    def wrote(self) -> bool:
+        return self._chains.wrote
+
+    # --- checkpoints ---------------------------------------------------------------------
+
+    async def checkpoint(self, *, every: int = 0) -> Checkpoint | None:
+        async def work(tx: Transaction) -> Checkpoint | None:
+            last = await self._last(tx)
+            if last is not None and 0 <= self._chains.now() - last.at < every:
+                return None
+            found = [row for row in await tx.rows(_SIGNED_HEADS) if self._ours(row)]
+            heads = {row.writer: _head(row) for row in found}
+            moved = [heads[row.writer] for row in found if row.count != row.marked]
+            if last is not None and not moved:
+                return None
+            unchained = None
+            if last is None and not heads:
+                [counted] = await tx.rows(_UNCHAINED)
+                unchained = counted.number, counted.highest or 0
+            body = body_of(heads=moved, everything=digest_of(heads), unchained=unchained)
+            for head in moved:
+                await tx.run(_MARK, {"chain": head.writer, "length": head.length})
+            return await self._put(tx, last, body)
+
+        return await self._database.write(work)
+
+    def _ours(self, row: Row[Any]) -> bool:
+        return signed_by_us(self._chains.signing, _head(row), row.mac)
+
+    async def _last(self, tx: Transaction) -> Checkpoint | None:
+        if self._database.postgresql:
+            await tx.rows(_LOCK)
+        row = await tx.row(_LAST)
+        return None if row is None else Checkpoint(**row._mapping)
+
+    async def _put(self, tx: Transaction, last: Checkpoint | None, body: str) -> Checkpoint:
+        keys = self._chains.signing
+        number, previous = (0, b"") if last is None else (last.number, last.hash)
+        made = Checkpoint(number + 1, self._chains.now(), keys.kid, previous, body).signed(keys)
+        values = {name: getattr(made, name) for name in Checkpoint.__dataclass_fields__}
+        await tx.run(_PUT, values)
+        return made
+
+    # --- verifying -----------------------------------------------------------------------
+
+    async def verify(
+        self, anchors: Mapping[int, str], on_rows: Callable[[int, int], None]
+    ) -> Proof:
+        prover = Prover(self._chains.signing, anchors)
+        async with self._database.snapshot() as read:
+            await _tell_checkpoints(read, prover)
+            try:
+                for row in await read(_SIGNED_HEADS.order_by(audit_writers.c.writer)):
+                    prover.head(_head(row), row.mac)
+            except DBAPIError as error:
+                _unless_away(error)
+                prover.unreadable(None, "the heads of the chains")
+            total = (await read(_COUNT))[0][0]
+            async for rows in _batches(read, prover):
+                for one in rows:
+                    prover.row(one)
+                on_rows(prover.rows, total)
+        return prover.finish()
+
+    # --- pruning -------------------------------------------------------------------------
+
+    async def prune(self, before: int, on_rows: Callable[[int], None]) -> Pruned:
+        prover = Prover(self._chains.signing)
+        unchained = None
+        for told in await self._database.read(_OF_PRUNING):
+            body = prover.statement(Checkpoint(**told._mapping))
+            unchained = unchained if body is None else body.unchained or unchained
+        done = 0
+        for row in await self._database.read(_TO_PRUNE, {"before": before}):
+            head = _head(row)
+            prover.head(head, row.mac)
+            while some := await self._prune_segment(prover, head, before):
+                done += some
+                on_rows(done)
+            if prover.problem is not None:
+                return Pruned(done, prover.problem)
+        while unchained is not None and unchained[0]:
+            some = await self._prune_old(unchained, before)
+            if not some:
+                break
+            unchained = unchained[0] - some, unchained[1]
+            done += some
+            on_rows(done)
+        return Pruned(done, None)
+
+    async def _prune_segment(self, prover: Prover, head: Head, before: int) -> int:
+        rows = [_stored(row) for row in await self._database.read(_SEGMENT, {"chain": head.writer})]
+        old = list(takewhile(lambda row: type(row.at) is int and row.at < before, rows))
+        for one in old:
+            prover.row(one)
+        if not old or prover.problem is not None:
+            return 0
+        end = Head(head.writer, head.kid, old[-1].seq, old[-1].id, old[-1].hash)
+
+        async def work(tx: Transaction) -> None:
+            last = await self._last(tx)
+            values = {"chain": end.writer, "length": end.length}
+            if await tx.run(_DELETE, values) != len(old):
+                raise _Overtaken
+            await self._put(tx, last, body_of(heads=(), pruned=(end,), everything=""))
+
+        try:
+            await self._database.write(work)
+        except _Overtaken:
+            return 0
+        return len(old)
+
+    async def _prune_old(self, unchained: tuple[int, int], before: int) -> int:
+        """Rows from before there were chains."""
+
+        async def work(tx: Transaction) -> int:
+            last = await self._last(tx)
+            some = await tx.run(_DELETE_OLD, {"before": before})
+            if some:
+                left = unchained[0] - some, unchained[1]
+                await self._put(tx, last, body_of(heads=(), everything="", unchained=left))
+            return some
+
+        return await self._database.write(work)
+
+
+def _head(row: Any) -> Head:
+    return Head(*row[:5])
+
+
+def _stored(row: Any) -> StoredRow:
+    return StoredRow(*row)
+
+
+async def _tell_checkpoints(read: Read, prover: Prover) -> None:
+    number: Any = _LOWEST
+    while True:
+        try:
+            rows: Sequence[Row[Any]] = await read(_CHECKPOINTS, {"from": number})
+        except DBAPIError as error:
+            _unless_away(error)
+            return prover.unreadable(None, "the checkpoints")
+        for row in rows:
+            prover.checkpoint(Checkpoint(**row._mapping))
+        if not rows:
+            return None
+        number = rows[-1].number
+
+
+async def _batches(read: Read, prover: Prover) -> AsyncIterator[list[StoredRow]]:
+    """All rows by id, some at a time."""
+    start = _LOWEST
+    while True:
+        try:
+            rows = [_stored(row) for row in await read(_ROWS, {"from": start})]
+        except DBAPIError as error:
+            _unless_away(error)
+            rows = await _one_by_one(read, prover, start)
+            ids = await read(_IDS.limit(STEP), {"from": start})
+            last = ids[-1][0]
+        else:
+            if not rows:
+                return
+            last = rows[-1].id
+        yield rows
+        start = last + 1
+
+
+async def _one_by_one(read: Read, prover: Prover, start: int) -> list[StoredRow]:
+    """As many rows as a batch, but those that the database cannot read: text that is none."""
+    found = []
+    one: Select[Any] = _ROWS.limit(1)
+    for (row_id,) in await read(_IDS.limit(STEP), {"from": start}):
+        try:
+            found += [_stored(row) for row in await read(one, {"from": row_id})]
+        except DBAPIError as error:
+            _unless_away(error)
+            prover.unreadable(row_id)
+    return found
+
+
+def _unless_away(error: DBAPIError) -> None:
+    if away(error):
+        raise error

@@ -1,0 +1,349 @@
+"""The promises of `AuditChains`, and those of `AuditLog` that touch them."""
+
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from authward.core.audit import Client, Event
+from authward.core.chain_proof import Problem, Proof
+from authward.errors import Unavailable
+from authward.ports import AuditQuery
+from authward.stores.sql import SqlStore
+from tests.contracts.fixtures import Stores
+from tests.contracts.making import TurnedClock, add_user, at_once, happened
+
+DAY = 86_400_000
+
+
+def silent(*done: Any) -> None:
+    """Nobody watches."""
+
+
+async def proof_of(store: SqlStore, anchors: dict[int, str] | None = None) -> Proof:
+    return await store.chains.verify(anchors or {}, silent)
+
+
+async def run(store: SqlStore, statement: str, **values: Any) -> None:
+    await store.database.write(lambda tx: tx.run(text(statement), values))
+
+
+async def heads(store: SqlStore) -> int:
+    [row] = await store.database.read(text("SELECT count(*) AS number FROM audit_writers"))
+    return int(row.number)
+
+
+@pytest.fixture
+async def begun(store: SqlStore) -> SqlStore:
+    """With its first checkpoint, as a process that serves begins."""
+    assert await store.chains.checkpoint() is not None
+    return store
+
+
+class TestRecording:
+    async def test_nothing_is_recorded_without_keys(self, stores: Stores, database: str) -> None:
+        store = await stores(database)
+        store.database.chains.keys = None
+        with pytest.raises(RuntimeError, match=r"store\.audit\.use"):
+            await store.audit.record([happened()])
+        assert await store.audit.latest(10) == []
+
+    async def test_rows_of_all_kinds_of_transactions_verify(self, begun: SqlStore) -> None:
+        await add_user(begun)
+        await begun.audit.record([happened("one"), happened("two", subject="s", detail={"n": 1})])
+        await begun.audit.record([])
+        proof = await proof_of(begun)
+        assert (proof.holds, proof.rows, proof.unchained) == (True, 3, 0)
+
+    async def test_what_was_rolled_back_leaves_no_gap(self, begun: SqlStore) -> None:
+        await begun.audit.record([happened("one")])
+
+        async def fails(tx: Any) -> None:
+            await tx.record(happened("never"))
+            raise LookupError
+
+        with pytest.raises(LookupError):
+            await begun.database.write(fails)
+        await begun.audit.record([happened("two")])
+        assert (await proof_of(begun)).holds
+        assert await heads(begun) == 1
+
+    async def test_a_commit_in_doubt_begins_another_chain(
+        self, begun: SqlStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        await begun.audit.record([happened("one")])
+        from sqlalchemy.exc import OperationalError
+        from sqlalchemy.ext.asyncio import AsyncConnection
+
+        commit = AsyncConnection.commit
+
+        async def lost(connection: AsyncConnection) -> None:
+            await commit(connection)
+            raise OperationalError("COMMIT", None, ConnectionError("the answer was lost"))
+
+        with monkeypatch.context() as patch:
+            patch.setattr(AsyncConnection, "commit", lost)
+            with pytest.raises(Unavailable, match="in doubt"):
+                await begun.audit.record([happened("two")])
+        await begun.audit.record([happened("three")])
+        proof = await proof_of(begun)
+        assert (proof.holds, proof.rows, proof.writers) == (True, 3, 2)
+
+    async def test_many_at_once_verify(self, begun: SqlStore, other: SqlStore) -> None:
+        await at_once(
+            one.audit.record([happened(f"{number}a"), happened(f"{number}b")])
+            for one in (begun, other)
+            for number in range(20)
+        )
+        proof = await proof_of(begun)
+        assert (proof.holds, proof.rows) == (True, 80)
+        assert proof.writers >= 2
+
+    async def test_verifying_while_others_write_holds(
+        self, begun: SqlStore, other: SqlStore
+    ) -> None:
+        async def write() -> None:
+            for number in range(30):
+                await other.audit.record([happened(f"n{number}")])
+
+        async def look() -> None:
+            for _ in range(15):
+                assert (await proof_of(begun)).holds
+                await begun.chains.checkpoint()
+
+        await at_once([write(), look()])
+        assert (await proof_of(begun)).holds
+
+
+class TestCheckpoints:
+    async def test_one_is_made_only_if_something_moved(self, begun: SqlStore) -> None:
+        assert await begun.chains.checkpoint() is None
+        assert not begun.chains.wrote
+        await begun.audit.record([happened()])
+        assert begun.chains.wrote
+        made = await begun.chains.checkpoint()
+        assert made is not None
+        assert made.number == 2
+        assert await begun.chains.checkpoint() is None
+
+    async def test_none_is_made_that_is_too_young(
+        self, begun: SqlStore, clock: TurnedClock
+    ) -> None:
+        await begun.audit.record([happened()])
+        assert await begun.chains.checkpoint(every=60_000) is None
+        clock.turn(61_000)
+        assert await begun.chains.checkpoint(every=60_000) is not None
+
+    async def test_of_many_processes_at_once_one_makes_it(
+        self, begun: SqlStore, other: SqlStore
+    ) -> None:
+        await begun.audit.record([happened()])
+        made = await at_once(one.chains.checkpoint() for one in (begun, other) * 5)
+        assert len([one for one in made if one is not None]) == 1
+
+    async def test_what_an_anchor_saw_cannot_be_rolled_back(self, begun: SqlStore) -> None:
+        await begun.audit.record([happened("one")])
+        made = await begun.chains.checkpoint()
+        assert made is not None
+        anchors = {made.number: made.hash.hex()}
+        assert (await proof_of(begun, anchors)).holds
+        for table in ("audit_events", "audit_writers"):
+            await run(begun, f"DELETE FROM {table}")
+        await run(begun, "DELETE FROM audit_checkpoints WHERE number > 1")
+        assert (await proof_of(begun)).holds  # it was so once
+        proof = await proof_of(begun, anchors)
+        assert proof.first is not None
+        assert proof.first.why == "checkpoint 2, which the anchor names, is missing"
+
+    async def test_a_head_that_is_none_of_ours_is_not_signed(self, begun: SqlStore) -> None:
+        await begun.audit.record([happened("one")])
+        await run(begun, "UPDATE audit_writers SET count = 7")
+        assert await begun.chains.checkpoint() is None
+
+    async def test_a_mark_that_is_forged_is_found(self, begun: SqlStore, other: SqlStore) -> None:
+        """Who makes a chain look told of already would have it left out of all checkpoints."""
+        await begun.audit.record([happened("one")])
+        await run(begun, "UPDATE audit_writers SET marked = count")
+        await other.audit.record([happened("two")])
+        assert (await proof_of(begun)).holds
+        assert await begun.chains.checkpoint() is not None
+        [problem] = (await proof_of(begun)).problems
+        assert problem.why == "a checkpoint does not tell of every chain there was"
+
+
+class TestOlderRows:
+    async def test_rows_from_before_there_were_chains_are_counted(self, store: SqlStore) -> None:
+        for number in (1, 2):
+            await run(store, OLD, id=number)
+        assert await store.chains.checkpoint() is not None
+        await store.audit.record([happened()])
+        proof = await proof_of(store)
+        assert (proof.holds, proof.rows, proof.unchained) == (True, 3, 2)
+        await run(store, "DELETE FROM audit_events WHERE id = 1")
+        assert (await proof_of(store)).problems[0].why == (
+            "of the rows older than the chains there are 1, not 2"
+        )
+
+    async def test_they_are_pruned_too(self, store: SqlStore) -> None:
+        for number in (1, 2):
+            await run(store, OLD, id=number)
+        assert await store.chains.checkpoint() is not None
+        await store.audit.record([happened()])
+        assert await store.chains.prune(10_000, silent) == (2, None)
+        proof = await proof_of(store)
+        assert (proof.holds, proof.rows, proof.unchained) == (True, 1, 0)
+        assert await store.chains.prune(10_000, silent) == (0, None)
+
+
+OLD = (
+    "INSERT INTO audit_events (id, at, kind, outcome, ip, user_agent, request_id, detail)"
+    " VALUES (:id, 5, 'login.succeeded', 'ok', '', '', '', '{}')"
+)
+
+
+class TestPruning:
+    async def filled(self, store: SqlStore, clock: TurnedClock) -> int:
+        """Rows of two days; the moment between them."""
+        await store.audit.record([happened(f"old{number}") for number in range(600)])
+        between = int(clock.now() * 1000) + DAY // 2
+        clock.turn(DAY)
+        await store.audit.record([happened(f"new{number}") for number in range(3)])
+        return between
+
+    async def test_what_is_old_goes_and_the_rest_verifies(
+        self, begun: SqlStore, clock: TurnedClock
+    ) -> None:
+        between = await self.filled(begun, clock)
+        await begun.chains.checkpoint()
+        told: list[int] = []
+        assert await begun.chains.prune(between, told.append) == (600, None)
+        assert told == [250, 500, 600]
+        proof = await proof_of(begun)
+        assert (proof.holds, proof.rows) == (True, 3)
+        assert await begun.chains.prune(between, silent) == (0, None)
+        await begun.audit.record([happened("later")])
+        await begun.chains.checkpoint()
+        assert (await proof_of(begun)).holds
+
+    async def test_a_chain_may_go_whole(self, begun: SqlStore, clock: TurnedClock) -> None:
+        await self.filled(begun, clock)
+        assert await begun.chains.prune(2**60, silent) == (603, None)
+        assert (await proof_of(begun)).holds
+        await begun.audit.record([happened("later")])
+        proof = await proof_of(begun)
+        assert (proof.holds, proof.rows) == (True, 1)
+
+    async def test_what_does_not_verify_stays(self, begun: SqlStore, clock: TurnedClock) -> None:
+        between = await self.filled(begun, clock)
+        rows = await begun.audit.after(AuditQuery(), 400, last=0)
+        await run(begun, "UPDATE audit_events SET actor = 'x' WHERE id = :id", id=rows[300].id)
+        pruned = await begun.chains.prune(between, silent)
+        assert pruned == (250, Problem(rows[300].id, "was edited"))
+        proof = await proof_of(begun)
+        assert (proof.rows, proof.bad) == (353, 1)
+
+    async def test_two_may_prune_at_once(
+        self, begun: SqlStore, other: SqlStore, clock: TurnedClock
+    ) -> None:
+        between = await self.filled(begun, clock)
+        done = await at_once(one.chains.prune(between, silent) for one in (begun, other))
+        assert [one.problem for one in done] == [None, None]
+        assert sum(one.rows for one in done) <= 600
+        await begun.chains.prune(between, silent)
+        proof = await proof_of(begun)
+        assert (proof.holds, proof.rows) == (True, 3)
+
+
+ADA, EVE = "ada-0001", "eve-0001"
+AT_EVES = Client("192.0.2.1", "eve's")
+AT_HOME = Client("203.0.113.7", "ada's browser", "r-ada")
+
+
+class TestErasing:
+    async def test_a_person_goes_and_the_chain_stays(self, begun: SqlStore) -> None:
+        await begun.audit.record(
+            [
+                Event("login.succeeded", AT_HOME, "ok", ADA, ADA, "session-1", {"a": 1}),
+                Event("login.failed", AT_HOME, "refused", None, ADA, None, {"reason": "x"}),
+                Event("user.role_set", AT_EVES, "ok", EVE, ADA, None, {"r": 1}),
+                Event("user.role_set", AT_HOME, "ok", ADA, EVE, None, {"role": "user"}),
+                Event("login.succeeded", AT_EVES, "ok", EVE, EVE, "session-2"),
+            ]
+        )
+        before = await begun.audit.latest(10)
+        assert await begun.audit.erase(ADA) == 4
+        assert (await proof_of(begun)).holds
+        own, failed, by_eve, on_eve, eves = reversed(
+            [row.event for row in await begun.audit.latest(10)]
+        )
+        gone = Client()
+        assert own == Event("login.succeeded", gone)
+        assert failed == Event("login.failed", gone, "refused")
+        assert by_eve == Event("user.role_set", AT_EVES, actor=EVE)
+        assert on_eve == Event("user.role_set", gone, subject=EVE, detail={"role": "user"})
+        assert eves == before[0].event
+        assert await begun.audit.erase(ADA) == 0
+        # The other one of a row of two, later.
+        assert await begun.audit.erase(EVE) == 3
+        assert (await proof_of(begun)).holds
+
+    async def test_nothing_of_the_person_is_left_in_any_column(self, begun: SqlStore) -> None:
+        await begun.audit.record([Event("login.succeeded", AT_HOME, "ok", ADA, ADA, "session-1")])
+        await begun.audit.erase(ADA)
+        for table in ("audit_events", "audit_writers", "audit_checkpoints"):
+            rows = await begun.database.read(text(f"SELECT * FROM {table}"))
+            for told in ("ada", "203.0.113.7", "session-1"):
+                assert told not in repr(rows)
+
+    async def test_of_many_rows_and_of_old_ones(self, store: SqlStore) -> None:
+        await run(store, OLD, id=1)
+        await run(store, "UPDATE audit_events SET subject = :s, actor = :s", s=ADA)
+        assert await store.chains.checkpoint() is not None
+        await store.audit.record([happened(subject=ADA) for _ in range(600)])
+        assert await store.audit.erase(ADA) == 601
+        assert (await proof_of(store)).holds
+
+
+class TestReading:
+    async def filled(self, store: SqlStore, clock: TurnedClock) -> list[int]:
+        """Rows a second apart; their times."""
+        for number in range(8):
+            actor, subject = (ADA, EVE) if number % 2 else (EVE, EVE)
+            client = Client(f"192.0.2.{number % 3}")
+            event = Event(f"kind.n{number % 4}", client, actor=actor, subject=subject)
+            await store.audit.record([event])
+            clock.turn(1000)
+        return [row.at for row in reversed(await store.audit.latest(100))]
+
+    async def test_each_condition_narrows(self, begun: SqlStore, clock: TurnedClock) -> None:
+        times = await self.filled(begun, clock)
+
+        async def found(**query: Any) -> list[int]:
+            asked = AuditQuery(**query)
+            page = await begun.audit.page(asked, 100, before=None)
+            in_order = await begun.audit.after(asked, 100, last=0)
+            assert page == in_order[::-1]
+            return [times.index(row.at) for row in in_order]
+
+        everything = list(range(8))
+        assert await found() == everything
+        assert await found(user=ADA) == [1, 3, 5, 7]
+        assert await found(user=EVE) == everything
+        assert await found(user="nobody") == []
+        assert await found(kind="kind.n2") == [2, 6]
+        assert await found(ip="192.0.2.1") == [1, 4, 7]
+        assert await found(ip="192.0.2.1", kind="kind.n3") == [7]
+        assert await found(user=ADA, ip="192.0.2.1", kind="kind.n1") == [1]
+        assert await found(since=times[3], until=times[6]) == [3, 4, 5]
+        assert await found(user=ADA, since=times[2]) == [3, 5, 7]
+
+    async def test_pages_are_whole(self, begun: SqlStore, clock: TurnedClock) -> None:
+        await self.filled(begun, clock)
+        await begun.audit.record([happened(actor=ADA, subject=ADA) for _ in range(5)])
+        for query in (AuditQuery(), AuditQuery(user=ADA), AuditQuery(user=EVE)):
+            seen, before = [], None
+            while page := await begun.audit.page(query, 2, before=before):
+                seen += page
+                before = (page[-1].at, page[-1].id)
+            assert seen == await begun.audit.page(query, 100, before=None)
+            assert len({row.id for row in seen}) == len(seen) > 2

@@ -1,0 +1,25 @@
+"""Moments as people write them."""
+
+import pytest
+
+from authward.core.times import milliseconds
+
+
+@pytest.mark.parametrize(
+    ("text", "at"),
+    [
+        ("1970-01-01T00:00:00Z", 0),
+        ("1970-01-01T00:00:01.500Z", 1500),
+        ("1970-01-01T02:00:00+02:00", 0),
+        ("1969-12-31T23:59:59Z", -1000),
+        ("2026-11-23T08:00:00.123456+00:00", 1_795_420_800_123),
+        ("0001-01-01T00:00:00+14:00", -62_135_647_200_000),
+    ],
+)
+def test_a_time_with_its_zone_is_a_moment(text: str, at: int) -> None:
+    assert milliseconds(text) == at
+
+
+@pytest.mark.parametrize("text", ["", "now", "2026-11-23T08:00:00", "2026-11-23", "2h", "1", "\0"])
+def test_anything_else_is_none(text: str) -> None:
+    assert milliseconds(text) is None

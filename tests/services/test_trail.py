@@ -1,0 +1,193 @@
+"""The audit log as it is read, kept provable, and pruned."""
+
+import asyncio
+import json
+import logging
+from typing import Any
+
+import pytest
+
+from authward.core.audit import Client, Event
+from authward.errors import Unavailable, ValidationError
+from authward.ports import AuditQuery
+from authward.services import Services, trail
+from authward.testing import TurnableClock
+from tests.services.conftest import HERE, Make, principal_of, register, told
+
+EVERYTHING = AuditQuery()
+
+
+def silent(*done: Any) -> None:
+    """Nobody watches."""
+
+
+def numbered(number: int) -> Event:
+    return Event("session.ended", HERE, session=f"n{number}")
+
+
+async def holds(services: Services, anchors: dict[int, str] | None = None) -> bool:
+    return (await services.store.chains.verify(anchors or {}, silent)).holds
+
+
+async def test_pages_with_a_cursor_until_there_is_no_more(services: Services) -> None:
+    await services.store.audit.record([numbered(n) for n in range(5)])
+    first = await services.trail.page(EVERYTHING, limit=3, cursor=None)
+    assert [row.event.session for row in first.rows] == ["n4", "n3", "n2"]
+    second = await services.trail.page(EVERYTHING, limit=3, cursor=first.cursor)
+    assert [row.event.session for row in second.rows] == ["n1", "n0"]
+    assert second.cursor is None
+
+
+@pytest.mark.parametrize("cursor", ["", "x", "!!", "MTIz", "MS4", "LTEuMQ", "é", "A" * 999])
+async def test_a_cursor_that_is_none_of_ours(services: Services, cursor: str) -> None:
+    with pytest.raises(ValidationError):
+        await services.trail.page(EVERYTHING, limit=3, cursor=cursor)
+
+
+async def test_all_rows_in_order(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trail, "_STEP", 2)
+    await services.store.audit.record([numbered(n) for n in range(5)])
+    sessions = [row.event.session async for row in services.trail.rows(EVERYTHING)]
+    assert sessions == [f"n{n}" for n in range(5)]
+
+
+async def test_the_first_checkpoint_is_there_before_the_first_row(services: Services) -> None:
+    await register(services)
+    proof = await services.store.chains.verify({}, silent)
+    assert (proof.holds, proof.checkpoints, proof.rows) == (True, 1, 2)
+
+
+async def test_a_checkpoint_is_a_line_of_the_log_and_an_anchor(
+    services: Services, caplog: pytest.LogCaptureFixture
+) -> None:
+    await register(services)
+    with caplog.at_level(logging.INFO, "authward.audit"):
+        made = await services.trail.checkpoint()
+    assert made is not None
+    line = json.loads(caplog.records[-1].getMessage())
+    assert line["kind"] == "checkpoint"
+    assert line["time"].endswith("Z")
+    assert await holds(services, {line["number"]: line["hash"]})
+    assert await services.trail.checkpoint() is None
+
+
+async def test_a_process_leaves_a_last_checkpoint_if_it_recorded_something(make: Make) -> None:
+    first = await make()
+    await register(first.services)
+    await first.shutdown()
+    second = await make()
+    proof = await second.services.store.chains.verify({}, silent)
+    assert (proof.holds, proof.checkpoints) == (True, 2)
+    await second.shutdown()
+    third = await make()
+    assert (await third.services.store.chains.verify({}, silent)).checkpoints == 2
+
+
+async def test_checkpoints_come_by_themselves(
+    make: Make, monkeypatch: pytest.MonkeyPatch, clock: TurnableClock
+) -> None:
+    monkeypatch.setattr(trail, "CHECKPOINT_EVERY", 0.001)
+    services = (await make()).services
+    await register(services)
+    async with asyncio.timeout(20):
+        while (await services.store.chains.verify({}, silent)).checkpoints < 2:
+            clock.turn(60)
+            await asyncio.sleep(0.005)
+    assert await holds(services)
+
+
+async def test_old_rows_go_by_themselves_where_that_is_set(
+    make: Make, monkeypatch: pytest.MonkeyPatch, clock: TurnableClock
+) -> None:
+    monkeypatch.setattr(trail, "CHECKPOINT_EVERY", 0.001)
+    services = (await make(audit_retention="1d")).services
+    await register(services)
+    clock.turn(2 * 86_400)
+    async with asyncio.timeout(20):
+        while not await told(services, "audit.pruned"):  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+    [pruned] = await told(services, "audit.pruned")
+    assert pruned["rows"] == 2
+    assert await told(services, "user.registered") == []
+    assert await holds(services)
+
+
+async def test_what_does_not_verify_is_not_pruned_and_the_log_says_so(
+    make: Make,
+    monkeypatch: pytest.MonkeyPatch,
+    clock: TurnableClock,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    from sqlalchemy import text
+
+    monkeypatch.setattr(trail, "CHECKPOINT_EVERY", 0.001)
+    services = (await make(audit_retention="1d")).services
+    await register(services)
+    store: Any = services.store
+    edit = text("UPDATE audit_events SET ip = '192.0.2.9' WHERE id = 1")
+    await store.database.write(lambda tx: tx.run(edit))
+    clock.turn(2 * 86_400)
+    async with asyncio.timeout(20):
+        while "not pruned" not in caplog.text:  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+    assert "row 1 was edited" in caplog.text
+    assert len(await told(services, "user.registered")) == 1
+
+
+@pytest.mark.parametrize("broken", [Unavailable("database: gone"), RuntimeError("a fault")])
+async def test_a_database_that_is_away_does_not_end_it(
+    make: Make,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    broken: Exception,
+) -> None:
+    auth = await make()
+    await register(auth.services)
+
+    async def away(**_: Any) -> None:
+        raise broken
+
+    monkeypatch.setattr(auth.services.store.chains, "checkpoint", away)
+    await auth.shutdown()
+    assert "no checkpoint written" in caplog.text
+
+
+@pytest.mark.parametrize("broken", [Unavailable("database: gone"), RuntimeError("a fault")])
+async def test_nor_does_one_that_is_away_while_it_prunes(
+    make: Make,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    broken: Exception,
+) -> None:
+    monkeypatch.setattr(trail, "CHECKPOINT_EVERY", 0.001)
+    services = (await make(audit_retention="1d")).services
+
+    async def away(*_: Any) -> None:
+        raise broken
+
+    monkeypatch.setattr(services.store.chains, "prune", away)
+    async with asyncio.timeout(20):
+        while caplog.text.count("audit rows are not pruned") < 2:  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+
+
+async def test_erasing_leaves_no_trace_of_whom_it_was(services: Services) -> None:
+    ada = principal_of(services, await register(services))
+    await register(services, "eve@example.com")
+    assert await services.trail.erase(ada.id, Client("operator")) == 2
+    assert await services.trail.erase(ada.id, Client("operator")) == 0
+    rows = await services.store.audit.latest(100)
+    assert ada.id not in repr(rows)
+    assert rows[0].event == Event("audit.erased", Client("operator"), detail={"rows": 2})
+    assert await holds(services)
+
+
+async def test_pruning_nothing_is_not_told(services: Services) -> None:
+    await register(services)
+    assert await services.trail.prune(1, silent) == (0, None)
+    assert await told(services, "audit.pruned") == []
+
+
+async def test_stopping_what_was_never_started_is_nothing(services: Services) -> None:
+    store = services.store
+    await trail.Trail(store.audit, store.chains, services.clock, retention=None).stop()
