@@ -34,6 +34,7 @@ KEPT: dict[str, set[str]] = {
     "path.name": {"roles", "role_permissions", "audit_events", "log"},
     # The line that says what was requested, in development.
     "path.id": {"log"},
+    "path.kid": {"log"},
     "header.user-agent": {"audit_events", "sessions", "log"},
     # Which page it was that was refused.
     "header.origin": {"audit_events", "log"},
@@ -72,7 +73,7 @@ class Asked:
 
 
 def path_of(one: Endpoint, account: Account) -> str:
-    return one.path.replace("{id}", account.id).replace("{name}", "editor")
+    return re.sub(r"{\w+}", lambda name: {"{id}": account.id}.get(name[0], "editor"), one.path)
 
 
 def body_of(one: Endpoint, account: Account) -> dict[str, Any]:
@@ -106,8 +107,8 @@ def requests_of(
     if plain is not None:
         own = {**own, "content-type": "application/json"}
     for name in re.findall(r"{(\w+)}", one.path):
-        elsewhere = one.path.replace(f"{{{name}}}", canary(f"path.{name}"))
-        yield Asked(elsewhere.replace("{id}", account.id), own, body=plain)
+        elsewhere = path.replace(account.id if name == "id" else "editor", canary(f"path.{name}"))
+        yield Asked(elsewhere, own, body=plain)
     for name in HEADERS:
         sent = {name: canary(f"header.{name}")}
         if name == "authorization":

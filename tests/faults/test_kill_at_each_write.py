@@ -103,7 +103,7 @@ async def test_register(here_on_each: Here, zygote: Zygote) -> None:
         assert (await here.profile(await here.login(email))).status_code == 200
         if not killed:
             break
-    assert point == 9, "two transactions of two writes each, and both ends of their commits"
+    assert point == 11, "two transactions of three writes each, and both ends of their commits"
     assert seen == {(False, 0), (True, 0), (True, 1)}
 
 
@@ -127,7 +127,7 @@ async def test_login(here_on_each: Here, zygote: Zygote) -> None:
         seen.add(len(new))
         if not killed:
             break
-    assert point == 7, "four writes, and both ends of the commit"
+    assert point == 8, "five writes, and both ends of the commit"
     assert seen == {0, 1}
     assert (await here.profile(await here.login(account.email))).status_code == 200
 
@@ -146,7 +146,7 @@ async def test_refresh(here_on_each: Here, zygote: Zygote) -> None:
         await retried(here, account, session)
         if not killed:
             break
-    assert point == 5, "two writes, and both ends of the commit"
+    assert point == 6, "three writes, and both ends of the commit"
     assert seen == {0, 1}
 
 
@@ -188,7 +188,7 @@ async def test_rotation(here_on_each: Here, zygote: Zygote) -> None:
         assert (await here.profile(account)).status_code == 200
         if not killed:
             break
-    assert point == 17, "nine keys, changes in two writes, three events, both ends of the commit"
+    assert point == 18, "nine keys, changes in two writes, three events, their chain, both ends"
     assert rotations == 2, "the one that was killed after its commit, and the last"
 
 
