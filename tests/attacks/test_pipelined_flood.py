@@ -44,10 +44,12 @@ class Gate:
 
     def __init__(self) -> None:
         self.opened = asyncio.Event()
+        self.asked = asyncio.Event()
         self.begun = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.begun += 1
+        self.asked.set()
         if scope["path"] != "/other":
             await self.opened.wait()
         body = b""
@@ -82,7 +84,7 @@ def test_few_of_them_wait(recorded: type[Recorded], cut: int, loop: str) -> None
             sent = SMALLEST * COUNT + LAST
             parts = [sent[at : at + cut] for at in range(0, len(sent), cut)]
             flooding = asyncio.create_task(converse(port, *parts))
-            await recorded.held.wait()
+            await gate.asked.wait()
             for _ in range(5):
                 told = await converse(port, b"GET /other HTTP/1.0\r\n\r\n")
                 assert told.endswith(b"/other")

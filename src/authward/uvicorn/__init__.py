@@ -25,6 +25,8 @@ PIECE = 4 * 1024
 MOST_WAITING = 32
 """Requests of a connection that wait for the answers before theirs; then nothing more is parsed."""
 
+_MOST_THROWN_AWAY = 1024 * 1024
+
 _INVALID = "Invalid HTTP request received."
 _TOO_LARGE = "Request head too large."
 _WITH_BODY = "A WebSocket begins without a body."
@@ -92,11 +94,11 @@ class Http(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         if self._over:
-            return
+            return self._throw_away(len(data))
         self._unset_keepalive_if_required()
         if self._held:
             self._rest += data
-        elif len(data) <= PIECE:
+        elif len(data) <= PIECE and not self.pipeline:
             self._parse(data)
         else:
             self._rest = data
@@ -179,6 +181,12 @@ class Http(HttpToolsProtocol):
             self.handle_websocket_upgrade()
             self._stop()
         return b""
+
+    def _throw_away(self, size: int) -> None:
+        """Of who is refused, and does not hear it, no more than a megabyte."""
+        self._beside += size
+        if self._beside > _MOST_THROWN_AWAY and not self.transport.is_closing():
+            self.transport.close()
 
     # What is refused.
 
