@@ -14,10 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from uvicorn import Config
 from uvicorn.protocols.http import httptools_impl
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from authward.uvicorn import MAX_HEAD, PIECE, Http
+from authward.uvicorn import MAX_HEAD, MOST_WAITING, PIECE, Http
 from authward.uvicorn import answers as ours
 from tests.generating import many
 
@@ -459,6 +460,48 @@ class TestBounds:
         await asyncio.sleep(0.001)
         assert wire.closed
 
+    async def test_who_does_not_hear_a_refusal(self) -> None:
+        """Some of what it says is thrown away, so that it can; not without end."""
+        made, wire = await connect(Http, None)
+        made.data_received(b"CONNECT a:80 HTTP/1.1\r\n\r\n")
+        sent = wire.sent
+        assert sent.startswith(b"HTTP/1.1 400 ")
+        for _ in range(16):
+            assert not wire.closed
+            made.data_received(b"x" * MAX_HEAD)
+        assert wire.closed
+        assert wire.sent == sent
+
+    async def test_what_comes_while_it_holds_back(self) -> None:
+        """A transport may have read more before it heard that it should not: nothing is lost."""
+        opened = asyncio.Event()
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            await opened.wait()
+            await send(start())
+            await send(OK)
+
+        made, wire = await connect(Http, app)
+        for _ in range(3):
+            made.data_received(GET * 500)
+        await turns()
+        assert MOST_WAITING <= len(made.pipeline) <= MOST_WAITING + PIECE // len(GET)
+        opened.set()
+        while wire.sent.count(b"HTTP/1.1 200 OK") < 1500:
+            await turns()
+        assert not wire.closed
+
+    async def test_who_leaves_while_it_holds_back(self) -> None:
+        made, wire = await connect(Http, _answers)
+        made.data_received(GET * 5000)
+        await turns()
+        made.connection_lost(None)
+        await turns()
+        sent = wire.sent
+        await turns()
+        assert wire.sent == sent
+        assert 0 < sent.count(b"HTTP/1.1 200 OK") < 5000
+
     async def test_trailers_join_no_headers_and_end(self) -> None:
         scopes: list[Any] = []
 
@@ -564,6 +607,16 @@ class TestUpgrade:
         assert wire.sent.endswith(b"ok")
 
 
+async def test_without_a_library_for_websockets(caplog: pytest.LogCaptureFixture) -> None:
+    """Whoever runs the server is told, as by uvicorn."""
+    logging.getLogger("uvicorn.error").disabled = False
+    made, wire = await connect(Http, _answers)
+    made.data_received(TestUpgrade.HEAD % b"websocket" + b"\r\n")
+    await turns()
+    assert wire.sent.endswith(b"ok")
+    assert "No supported WebSocket library detected" in caplog.text
+
+
 class _NoSocket:
     """A WebSocket protocol that says nothing."""
 
@@ -572,6 +625,11 @@ class _NoSocket:
     def connection_made(self, transport: Any) -> None: ...
 
     def data_received(self, data: bytes) -> None: ...
+
+
+async def _answers(scope: Any, receive: Any, send: Any) -> None:
+    await send(start())
+    await send(OK)
 
 
 async def _unanswered(scope: Any, receive: Any, send: Any) -> None:
@@ -584,6 +642,10 @@ def test_what_we_borrow_is_still_there() -> None:
     assert "RequestResponseCycle" in code.co_names
     assert code.co_freevars == ()
     assert HttpToolsProtocol.on_headers_complete.__defaults__ is None
+    for asks in ("on_headers_complete", "on_body", "on_message_complete"):
+        names = getattr(HttpToolsProtocol, asks).__code__.co_names
+        assert {"should_upgrade", "_should_upgrade"} <= set(names)
+    assert "read_paused" in FlowControl.resume_reading.__code__.co_names
     assert issubclass(ours.Cycle, httptools_impl.RequestResponseCycle)
 
 
