@@ -24,6 +24,8 @@ TABLE = {
     "user_exists": 409,
     "last_admin": 409,
     "role_in_use": 409,
+    "key_in_use": 409,
+    "rotated_lately": 409,
     "payload_too_large": 413,
     "rate_limited": 429,
     "unsupported_media_type": 415,

@@ -59,6 +59,8 @@ secret_file = "{secret}"
 # algorithm = "HS256"
 # How often new keys take over by themselves, like "30d"; "off" leaves it to `authward keys rotate`.
 # key_rotation = "off"
+# How long the audit log keeps its rows, like "400d"; "off" keeps them for good.
+# audit_retention = "off"
 # issuer = "authward"
 # audience = "authward"
 # Whether access tokens carry the e-mail address.
