@@ -45,7 +45,7 @@ def parse_limit(value: object) -> object:
     return Limit.parse(value) if isinstance(value, str) else value
 
 
-def parse_rotation(value: object) -> object:
+def parse_duration_or_off(value: object) -> object:
     """`30d`, or `off` as None."""
     if isinstance(value, str) and value.strip().lower() in ("off", "none"):
         return None

@@ -32,8 +32,8 @@ from authward.checks import (
     explain,
     lies_on_network,
     parse_duration,
+    parse_duration_or_off,
     parse_limit,
-    parse_rotation,
     refuse_unknown_variables,
     split,
 )
@@ -51,15 +51,8 @@ MOST_IN_DATABASE = 1000
 """Of a limit that is counted there, one row a key."""
 
 
-def _unless_off(value: object) -> object:
-    return None if value == "off" else value
-
-
 Duration = Annotated[float, BeforeValidator(parse_duration), Field(allow_inf_nan=False)]
-Rotation = Annotated[
-    Annotated[float, Field(ge=3600, le=MAX_TTL, allow_inf_nan=False)] | None,
-    BeforeValidator(parse_rotation),
-]
+DurationOrOff = Annotated[float | None, BeforeValidator(parse_duration_or_off)]
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split)]
 Rate = Annotated[Limit | None, NoDecode, BeforeValidator(parse_limit)]
 Protection = Literal["cors", "csrf", "rate_limit"]
@@ -85,7 +78,7 @@ class Settings(BaseSettings):
     secret_file: Path | None = None
     secret_previous: SecretStr | None = None
     algorithm: Algorithm = "HS256"
-    key_rotation: Rotation = None
+    key_rotation: DurationOrOff = Field(default=None, ge=3600, le=MAX_TTL)
     public_url: str | None = None
     origins: Names = ()
     hosts: Names = ()
@@ -111,9 +104,7 @@ class Settings(BaseSettings):
     hashing_queue: int = Field(default=64, ge=1, le=4096)
     feed_interval: Duration = Field(default=0.25, ge=0.05, le=1)
     feed_max_lag: Duration = Field(default=60, ge=2, le=600)
-    audit_retention: Annotated[
-        Annotated[Duration, Field(ge=86400, le=MAX_TTL)] | None, BeforeValidator(_unless_off)
-    ] = None
+    audit_retention: DurationOrOff = Field(default=None, ge=86400, le=MAX_TTL)
     docs: bool | None = None
     log_format: Literal["console", "json"] | None = None
     drain: Duration = Field(default=0, ge=0, le=300)
