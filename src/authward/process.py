@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from authward.core.audit import Event
+from authward.core.audit import Event, fields_of
 from authward.core.chain import AuditKeys
-from authward.core.envelope import iso_time
 from authward.core.keys import Key, MasterSecret
 from authward.core.passwords import HashParameters
 from authward.core.rotation import Lives
@@ -363,18 +362,7 @@ class Running:
 
 def audit_line(event: Event, clock: Clock) -> str:
     """An audit event as one line of JSON, UTC; msgspec escapes every control character."""
-    fields = {
-        "time": iso_time(int(clock.now() * 1000)),
-        "kind": event.kind,
-        "outcome": event.outcome,
-        "actor": event.actor,
-        "subject": event.subject,
-        "session": event.session,
-        "ip": event.client.ip,
-        "userAgent": event.client.user_agent,
-        "requestId": event.client.request_id,
-        **event.detail,
-    }
+    fields = {**fields_of(event, int(clock.now() * 1000)), **event.detail}
     return msgspec.json.encode(
         {name: value for name, value in fields.items() if value not in (None, "")}
     ).decode()

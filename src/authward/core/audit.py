@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from authward.core.envelope import iso_time
 from authward.core.text import printable
 
 Outcome = Literal["ok", "refused"]
@@ -38,3 +39,18 @@ class Event:
     subject: str | None = None
     session: str | None = None
     detail: Mapping[str, str | int] = field(default_factory=dict)
+
+
+def fields_of(event: Event, at: int) -> dict[str, object]:
+    """An event that happened at `at` (milliseconds) as it is shown, but for its detail."""
+    return {
+        "time": iso_time(at),
+        "kind": event.kind,
+        "outcome": event.outcome,
+        "actor": event.actor,
+        "subject": event.subject,
+        "session": event.session,
+        "ip": event.client.ip,
+        "userAgent": event.client.user_agent,
+        "requestId": event.client.request_id,
+    }

@@ -13,7 +13,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
-from authward.core.audit import Client, Event
+from authward.core.audit import Client, Event, fields_of
 from authward.core.chain import Checkpoint
 from authward.core.chain_proof import Pruned
 from authward.core.envelope import iso_time
@@ -156,20 +156,8 @@ def checkpoint_line(made: Checkpoint) -> str:
 
 def row_data(row: AuditRow) -> dict[str, object]:
     """A row as it is shown."""
-    event = row.event
-    return {
-        "id": row.id,
-        "time": iso_time(row.at),
-        "kind": event.kind,
-        "outcome": event.outcome,
-        "actor": event.actor,
-        "subject": event.subject,
-        "session": event.session,
-        "ip": event.client.ip,
-        "userAgent": event.client.user_agent,
-        "requestId": event.client.request_id,
-        "detail": dict(event.detail),
-    }
+    shown = fields_of(row.event, row.at)
+    return {"id": row.id, **shown, "detail": dict(row.event.detail)}
 
 
 def _cursor(row: AuditRow) -> str:
