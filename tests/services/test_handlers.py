@@ -126,9 +126,26 @@ def broken_later(error: BaseException) -> Handler:
     return handler
 
 
+async def test_a_handler_that_is_closed_with_its_loop_is_told_no_more(world: World) -> None:
+    world.on("login.failed", broken_later(GeneratorExit()))
+    world.on("login.failed", world.hear_later)
+    world.handling.tell(events("login.failed", "login.failed"))
+    [closed] = [one.task for one in world.handling._told if one.wanted.handler != world.hear_later]
+    await world.handling.stop()
+    assert world.heard == ["login.failed"] * 2
+    assert isinstance(closed.exception(), GeneratorExit)
+
+
 @pytest.mark.parametrize(
     "error",
-    [ValueError("x"), SystemExit(3), StopIteration(), asyncio.CancelledError(), RecursionError()],
+    [
+        ValueError("x"),
+        SystemExit(3),
+        StopIteration(),
+        asyncio.CancelledError(),
+        RecursionError(),
+        BaseException("x"),
+    ],
     ids=lambda error: type(error).__name__,
 )
 @pytest.mark.parametrize("make", [broken, broken_later])

@@ -145,7 +145,9 @@ class _Told:
             if self.task.cancelling():
                 raise
             log.exception("%s failed on %s", self.wanted.name, event.kind)
-        except (Exception, SystemExit):
+        except GeneratorExit:  # we are being closed, with the loop
+            raise
+        except BaseException:
             log.exception("%s failed on %s", self.wanted.name, event.kind)
 
 
