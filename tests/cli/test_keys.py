@@ -124,7 +124,7 @@ def test_what_nothing_hangs_on_can_go(signed_in: Path) -> None:
     old = {ring: the(ring, "signing") for ring in ("access", "refresh", "csrf")}
     run("rotate")
     assert "Rotate the ring first" in run("retire", the("access", "signing"), code=1).output
-    assert "2 live sessions hang on it" in run("retire", old["refresh"], code=1).output
+    assert "Live sessions that hang on it: 2" in run("retire", old["refresh"], code=1).output
     assert said(run("retire", "no-such-key", "--json", code=1))["error"] == "not_found"
     waiting = run("list").output
     assert re.search(rf"{old['refresh']} .* 2 +from 20", waiting)

@@ -152,7 +152,8 @@ def test_a_key_that_something_hangs_on_says_until_when():
     with pytest.raises(KeyInUse) as refused:
         check_retirable(key, NOW, LIVES, {"one": 3})
     assert refused.value.message == (
-        "3 live sessions hang on it. Nothing is lost with this key from 1970-04-18T00:07:00.000Z on"
+        "Live sessions that hang on it: 3. "
+        "Nothing is lost with this key from 1970-04-18T00:07:00.000Z on"
     )
     with pytest.raises(KeyInUse) as refused:
         check_retirable(key, NOW, LIVES, {})

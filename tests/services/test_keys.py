@@ -395,7 +395,7 @@ async def test_a_key_can_go_when_the_last_that_it_signed_is_dead(
     for ring in ROTATING:
         with pytest.raises(KeyInUse, match="until") as refused:
             await services.keys.retire(signing[ring], HERE)
-        assert ("1 live sessions hang on it" in refused.value.message) == (ring == "refresh")
+        assert ("Live sessions that hang on it: 1" in refused.value.message) == (ring == "refresh")
     assert await services.keys.retire(None, HERE) == []
     clock.turn(NOTICE)
     views = {one.key.kid: one for one in await services.keys.views()}

@@ -28,10 +28,18 @@ def audit() -> None:
     """Read, export and prove the audit log."""
 
 
+def _known(context: click.Context, option: click.Parameter, kind: str | None) -> str | None:
+    from authward.core.events import EVENT_KINDS, meant
+
+    if kind is not None and kind not in EVENT_KINDS:
+        raise click.BadParameter(f"there is no event '{kind}'. {meant(kind)}")
+    return kind
+
+
 def _filters(command: Callable[..., None]) -> Callable[..., None]:
     for option in (
         click.option("--user", help="Only of this account, acting or acted on: id or address."),
-        click.option("--kind", help="Only of this kind, like login.failed."),
+        click.option("--kind", callback=_known, help="Only of this kind, like login.failed."),
         click.option("--ip", help="Only from this address."),
         moment_option("--until", "Only before then."),
         moment_option("--since", "Only from then on: 2026-01-31T12:00:00Z, or an age: 2h."),

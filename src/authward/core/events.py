@@ -100,6 +100,10 @@ def known_kind(kind: object) -> str:
     """A kind as `auth.on` takes it. Raises ConfigurationError, with the kind that was meant."""
     if isinstance(kind, str) and (kind == EVERY or kind in EVENT_KINDS):
         return kind
-    close = difflib.get_close_matches(str(kind), EVENT_KINDS, n=1, cutoff=0.5)
-    hint = f"Did you mean '{close[0]}'?" if close else "The page events.md of the docs lists them"
-    raise ConfigurationError(f"on: there is no event '{kind}'. {hint}")
+    raise ConfigurationError(f"on: there is no event '{kind}'. {meant(str(kind))}")
+
+
+def meant(kind: str) -> str:
+    """What to tell who names a kind that there is not."""
+    close = difflib.get_close_matches(kind, EVENT_KINDS, n=1, cutoff=0.5)
+    return f"Did you mean '{close[0]}'?" if close else "The page events.md of the docs lists them"

@@ -201,7 +201,8 @@ class MasterSecret:
             )
         except (InvalidTag, ValueError) as error:
             raise ConfigurationError(
-                f"secret: does not open key {kid}. Use the secret this database was made with"
+                f"secret: does not open key {kid}. Use the secret this database was made with; "
+                "while you change it, give the one before as AUTHWARD_SECRET_PREVIOUS"
             ) from error
         return Key(kid, ring, algorithm, state, material, created_at)
 

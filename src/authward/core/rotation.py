@@ -72,7 +72,7 @@ def check_promotable(keys: Sequence[StoredKey], ring: Ring, now: int, lives: Liv
             raise RotatedLately(
                 f"{ring}: pending since {since}",
                 text=f"The next key of the ring {ring} is published since {since}. "
-                f"It can sign from {sign} on",
+                f"It can sign from {sign} on. Other rings can be rotated by their names",
             )
 
 
@@ -143,9 +143,9 @@ def check_retirable(key: StoredKey, now: int, lives: Lives, hanging: Mapping[str
             text=f"This key is {key.state}. {cure}; or retire it as compromised",
         )
     if now < at:
-        hang = f"{live} live sessions hang on it. " if live else ""
+        hang = f"Live sessions that hang on it: {live}. " if live else ""
         raise KeyInUse(
-            f"{key.kid} until {at}",
+            f"{key.kid} until {iso_time(at)}",
             text=f"{hang}Nothing is lost with this key from {iso_time(at)} on",
         )
 

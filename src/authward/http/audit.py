@@ -7,9 +7,10 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
+from authward.core.events import EVENT_KINDS, meant
 from authward.core.times import milliseconds
 from authward.http.endpoint import Answer, Call
-from authward.http.fields import CURSOR, NO_NUL, Identifier, Model, Number, Text, Time
+from authward.http.fields import CURSOR, NO_NUL, Exact, Identifier, Model, Number, Text, Time
 from authward.ports import AuditQuery
 from authward.services.trail import row_data
 
@@ -17,6 +18,14 @@ from authward.services.trail import row_data
 def _moment(text: str) -> str:
     if milliseconds(text) is None:
         raise PydanticCustomError("invalid_time", "Must be a time with its zone, in ISO 8601")
+    return text
+
+
+def _kind(text: str) -> str:
+    if text not in EVENT_KINDS:
+        raise PydanticCustomError(
+            "unknown_kind", "There is no such kind. {hint}", {"hint": meant(text)}
+        )
     return text
 
 
@@ -30,12 +39,16 @@ _TIME = Field(
     json_schema_extra={**NO_NUL, "format": "date-time"},
 )
 Moment = Annotated[Text, _TIME, AfterValidator(_moment)]
-Kind = Annotated[Text, Field(min_length=1, max_length=64, examples=["login.failed"])]
+Kind = Annotated[
+    Text,
+    Field(json_schema_extra={"enum": list(EVENT_KINDS)}, examples=["login.failed"]),
+    AfterValidator(_kind),
+]
 Id = Annotated[Text, Field(min_length=1, max_length=64, examples=["hR3kq0WzT1mXc9uVbA2y"])]
 Ip = Annotated[Text, Field(min_length=1, max_length=64, examples=["203.0.113.9"])]
 
 
-class AuditEventsQuery(Model):
+class AuditEventsQuery(Exact):
     limit: Annotated[Number, Field(ge=1, le=100, examples=[20])] = 20
     cursor: Annotated[Text, Field(min_length=1, max_length=200, examples=[CURSOR])] | None = None
     user: Id | None = None

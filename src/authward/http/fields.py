@@ -63,6 +63,12 @@ class Model(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, frozen=True, hide_input_in_errors=True)
 
 
+class Exact(Model):
+    """One that knows all its fields: where a mistyped one must not be taken for its default."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
 # A number in a query: decimal digits and nothing else.
 Number = Annotated[int, BeforeValidator(_digits)]
 Text = Annotated[str, Field(max_length=1000, json_schema_extra=NO_NUL), AfterValidator(_storable)]

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from authward.core.envelope import iso_time
 from authward.http.endpoint import Answer, Call
-from authward.http.fields import Identifier, Model, Text, Time
+from authward.http.fields import Exact, Identifier, Model, Text, Time
 from authward.http.tags import entity_tag, has_tag
 from authward.services.keys import PUBLISHED_S, KeyView
 
@@ -17,7 +17,7 @@ class RotateBody(Model):
     ring: Text | None = Field(default=None, max_length=16, examples=["access"])
 
 
-class RetireBody(Model):
+class RetireBody(Exact):
     compromised: bool = Field(default=False, strict=True)
     dry_run: bool = Field(default=False, strict=True)
 
@@ -80,10 +80,11 @@ async def rotate_keys(call: Call) -> Answer:
 
 async def retire_key(call: Call) -> Answer:
     kid, body, keys = call.path("kid"), call.body(RetireBody), call.services.keys
+    said = "Would be retired" if body.dry_run else "Key retired"
     if not body.compromised:
         gone = await keys.retire(kid, call.client, actor=call.principal.id, dry_run=body.dry_run)
         data = {"retired": [key.kid for key in gone], "sessions": 0, "accounts": 0}
-        return Answer(data, "Key retired")
+        return Answer(data, said if gone else "Nothing to retire")
     killed = await (
         keys.count_killed(kid)
         if body.dry_run
@@ -94,7 +95,7 @@ async def retire_key(call: Call) -> Answer:
         "sessions": killed.matched.sessions,
         "accounts": killed.matched.accounts,
     }
-    return Answer(data, "Key retired")
+    return Answer(data, said if killed.keys else "Nothing to retire")
 
 
 async def jwks(call: Call) -> Answer:
