@@ -67,7 +67,7 @@ async def test_redis_away_keeps_nobody_waiting(sqlite_url: str) -> None:
         for number in range(20):
             change = Change("session.revoked", str(number), 0, None, 0)
             await auth.services.store.changes.announce([change])
-            await auth.services.store.audit.record([Event("x", Client("y"))])
+            await auth.services.store.audit.record([Event("login.failed", Client("y"))])
         assert knows(auth, "19")
     finally:
         await auth.shutdown()
