@@ -67,6 +67,8 @@ class TestOpening:
             revoked_at=None,
             ip="2001:db8::1",
             user_agent="lynx",
+            kid_before=None,
+            kid_from=0,
         )
         assert 0 <= session.auth_time - now <= 100
         assert 0 <= session.last_used_at - now <= 100
@@ -162,6 +164,43 @@ class TestRefreshing:
                 assert found.verdict is judged
                 if judged is not Verdict.ROTATE:
                     assert found.session == session
+
+    async def test_who_has_an_old_key_never_reaches_a_session_that_moved_on(
+        self, store: Store, clock: TurnedClock
+    ) -> None:
+        session = await open_session(store, await add_user(store), kid="one")
+
+        async def judged(generation: int, signed_by: str) -> Verdict:
+            found = await store.sessions.refresh(
+                session.id,
+                generation,
+                kid="two",
+                grace=GRACE,
+                client=CLIENT,
+                event=silent,
+                signed_by=signed_by,
+            )
+            assert found is not None
+            return found.verdict
+
+        clock.turn(GRACE)
+        assert await judged(0, "one") is Verdict.ROTATE
+        # The token before is of the old key, the present one is not.
+        assert await judged(0, "one") is Verdict.OVERLAP
+        assert await judged(0, "two") is Verdict.FORGED
+        assert await judged(1, "one") is Verdict.FORGED
+        clock.turn(GRACE)
+        assert await judged(1, "two") is Verdict.ROTATE
+        assert await judged(1, "one") is Verdict.FORGED
+        assert await judged(1, "two") is Verdict.OVERLAP
+        clock.turn(GRACE)
+        assert await judged(1, "one") is Verdict.FORGED
+        assert await judged(0, "zero") is Verdict.FORGED
+        assert await judged(2, "two") is Verdict.ROTATE
+        [held] = await store.sessions.of_user(session.user_id)
+        assert (held.kid, held.kid_before, held.kid_from) == ("two", "one", 1)
+        # A genuine token from before still ends it.
+        assert await judged(0, "one") is Verdict.REUSED
 
     async def test_current_and_past_the_grace_rotates(
         self, store: Store, clock: TurnedClock

@@ -1,6 +1,7 @@
 """What a refresh token of some generation earns: the whole table."""
 
 import dataclasses
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -57,7 +58,7 @@ def verdict(
 @pytest.mark.parametrize(
     ("generation", "age", "expected"),
     [
-        # What the old key signed is good for the generation it was given with, and the retry of it.
+        # A row in which it was not noted what signed the generations before.
         (5, 0, Verdict.FORGED),
         (5, GRACE, Verdict.FORGED),
         (4, 0, Verdict.OVERLAP),
@@ -68,6 +69,42 @@ def verdict(
 def test_another_key_than_the_session_has(generation: int, age: int, expected: Verdict):
     assert verdict(generation, age, signed_by="another-key") is expected
     assert verdict(generation, age, signed_by=REFRESH.key.kid) is not Verdict.FORGED
+
+
+OVERLAP, REUSED, FORGED = Verdict.OVERLAP, Verdict.REUSED, Verdict.FORGED
+
+
+@pytest.mark.parametrize("kid_from", [0, 3, 4, 5])
+@pytest.mark.parametrize("generation", [0, 2, 3, 4, 5])
+@pytest.mark.parametrize("age", [0, GRACE])
+def test_each_generation_is_of_the_key_that_signed_it(kid_from: int, generation: int, age: int):
+    row: dict[str, Any] = {"kid_from": kid_from, "kid_before": "before" if kid_from else None}
+    signer = REFRESH.key.kid if generation >= kid_from else "before"
+    for kid in (REFRESH.key.kid, "before", "another-key"):
+        found = verdict(generation, age, signed_by=kid, **row)
+        asked = verdict(generation, age, **row) if kid == signer else FORGED
+        assert found is asked, kid
+    assert verdict(6, age, signed_by="before", **row) is Verdict.AHEAD
+
+
+@pytest.mark.parametrize(
+    ("generation", "age", "kid", "expected"),
+    [
+        # Generation 4 was the first of the present key.
+        (4, 0, "before", FORGED),
+        (4, GRACE, "before", FORGED),
+        (3, GRACE, "before", REUSED),
+        (3, GRACE, "another-key", FORGED),
+        (3, GRACE, REFRESH.key.kid, FORGED),
+        (4, 0, REFRESH.key.kid, OVERLAP),
+        (4, GRACE, REFRESH.key.kid, REUSED),
+    ],
+)
+def test_an_old_key_neither_reaches_nor_ends_a_session_that_moved_on(
+    generation: int, age: int, kid: str, expected: Verdict
+):
+    row: dict[str, Any] = {"kid_from": 4, "kid_before": "before"}
+    assert verdict(generation, age, signed_by=kid, **row) is expected
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from authward.errors import (
     InvalidToken,
     KeyInUse,
     NotFound,
+    RefreshTokenReused,
     RotatedLately,
     TokenExpired,
     TokenRevoked,
@@ -245,6 +246,34 @@ async def test_an_old_key_reaches_no_session_that_moved_on(
         await services.sessions.refresh(mint(claims, old), HERE)
     again = await services.sessions.refresh(eve.refresh_token, HERE)
     assert again.refresh_token == eve.refresh_token
+
+
+async def test_an_old_key_reaches_none_by_waiting_for_it_to_move_on_again(
+    make: Make, clock: TurnableClock
+) -> None:
+    """A forged token of the present generation is the one before, once its victim refreshes: it
+    must not get the live token within the grace, nor end the session after it.
+    """
+    services = (await make()).services
+    ada = await register(services)
+    old = services.keys.rings.refresh.signing
+    clock.turn(NOTICE)
+    await services.keys.rotate("refresh", HERE)
+    moved = await services.sessions.refresh(ada.refresh_token, HERE)
+    late = await services.sessions.refresh(ada.refresh_token, HERE)
+    assert late.refresh_token == moved.refresh_token, "an honest retry over a rotation"
+    forged = mint(services.tokens.refresh_claims(moved.refresh_token), old)
+    for _ in range(2):
+        for wait in (0, 11):
+            clock.turn(wait)
+            with pytest.raises(InvalidRefreshToken, match="another key"):
+                await services.sessions.refresh(forged, HERE)
+        moved = await services.sessions.refresh(moved.refresh_token, HERE)
+        assert moved.session.revoked_at is None
+    assert await told(services, "session.reuse_detected") == []
+    # A genuine token of the old key that comes back late is theft, as ever.
+    with pytest.raises(RefreshTokenReused):
+        await services.sessions.refresh(ada.refresh_token, HERE)
 
 
 async def test_a_key_that_is_killed_while_somebody_signs_in_is_no_fault_of_theirs(

@@ -15,6 +15,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import JSON, Column, Connection, inspect, text
 
 from authward.core.permissions import DEFAULT_ROLES, Role
+from authward.core.sessions import Verdict
 from authward.core.users import UserChange
 from authward.errors import ConfigurationError
 from authward.stores import migrate
@@ -22,7 +23,7 @@ from authward.stores.migrate import MIGRATIONS
 from authward.stores.schema import SCHEMA_VERSION, metadata
 from authward.stores.sql import SqlStore
 from tests.contracts.fixtures import Stores
-from tests.contracts.making import TurnedClock, add_user, at_once, happened
+from tests.contracts.making import CLIENT, GRACE, TurnedClock, add_user, at_once, happened, silent
 
 
 async def look(store: SqlStore, read: Any) -> Any:
@@ -65,6 +66,9 @@ OF_0002 = (
     "INSERT INTO keys (kid, ring, algorithm, state, sealed, created_at)"
     " VALUES ('a-key-of-0002', 'csrf', 'HS256', 'signing', '', 7),"
     " ('b-key-of-0002', 'csrf', 'HS256', 'verifying', '', 8)",
+    "INSERT INTO sessions (id, user_id, epoch, generation, rotated_at, kid, created_at, expires_at,"
+    " auth_time, last_used_at, ip, user_agent) VALUES ('session-0001', 'user-0001', 1, 3, 5, 'one',"
+    " 4, 9999999999999, 4, 5, '', '')",
     "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)",
     "INSERT INTO alembic_version VALUES ('0002')",
 )
@@ -88,6 +92,20 @@ class TestSchema:
         }
         since = [(key.kid, key.signing_at) for key in await store.keys.all()]
         assert since == [("a-key-of-0002", 7), ("b-key-of-0002", None)]
+        # What signed its last generation is known, what signed those before is not asked.
+        for generation, verdict in ((3, Verdict.ROTATE), (3, Verdict.OVERLAP), (2, Verdict.REUSED)):
+            found = await store.sessions.refresh(
+                "session-0001",
+                generation,
+                kid="one",
+                grace=GRACE,
+                client=CLIENT,
+                event=silent,
+                signed_by="one" if generation == 3 else "zero",
+            )
+            assert found is not None
+            assert (found.verdict, found.session.kid_from) == (verdict, 3)
+            assert found.session.kid_before is None
         changed = await store.users.change(
             ann.id, lambda user: UserChange({"additional_roles": ("editor",)}), happened()
         )

@@ -21,14 +21,15 @@ class Verdict(Enum):
     OVERLAP = auto()  # the one before, within the grace: the current token again
     REUSED = auto()  # an older one: the session ends
     AHEAD = auto()  # newer than the row: a restored database, or a forgery
-    FORGED = auto()  # of another key than this generation was signed with
+    FORGED = auto()  # of another key than its generation was signed with
     ENDED = auto()  # session over, account disabled, or epoch moved on
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
     """One sign-in. Times are milliseconds since the epoch, in database time; `expires_at` never
-    slides.
+    slides. `kid` has signed the generations from `kid_from` on, `kid_before` those before; None
+    where that was not noted.
     """
 
     id: str
@@ -44,6 +45,8 @@ class Session:
     revoked_at: int | None
     ip: str
     user_agent: str
+    kid_before: str | None = None
+    kid_from: int | None = None
 
 
 def judge(
@@ -58,21 +61,30 @@ def judge(
 ) -> Verdict:
     """Decide one refresh. `now` is database time; `now` and `grace` in milliseconds. `signed_by` is
     the key of the token, None if that is not asked: who has an old key, which verifies still, must
-    not reach the sessions that have moved on to another.
+    neither reach the sessions that have moved on to another, nor end them.
     """
     over = session.revoked_at is not None or session.expires_at <= now
     if over or not user_enabled or session.epoch != user_epoch:
         return Verdict.ENDED
-    young = now - session.rotated_at < grace
-    if generation == session.generation:
-        if signed_by not in (None, session.kid):
-            return Verdict.FORGED
-        return Verdict.SAME if young else Verdict.ROTATE
     if generation > session.generation:
         return Verdict.AHEAD
+    if signed_by is not None and _signer(generation, session) not in (None, signed_by):
+        return Verdict.FORGED
+    young = now - session.rotated_at < grace
+    if generation == session.generation:
+        return Verdict.SAME if young else Verdict.ROTATE
     if generation == session.generation - 1 and young:
         return Verdict.OVERLAP
     return Verdict.REUSED
+
+
+def _signer(generation: int, session: Session) -> str | None:
+    """The key of a generation up to the present one; None if that was not noted."""
+    if generation == session.generation:
+        return session.kid
+    if session.kid_from is None:
+        return None
+    return session.kid if generation >= session.kid_from else session.kid_before
 
 
 def refresh_claims(session: Session, policy: TokenPolicy) -> RefreshClaims:

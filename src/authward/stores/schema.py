@@ -19,7 +19,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_VERSION = "0005"
+SCHEMA_VERSION = "0006"
 """The alembic revision this code is written for."""
 
 metadata = MetaData()
@@ -69,6 +69,9 @@ sessions = Table(
     Column("revoked_at", BigInteger),
     Column("ip", String(64), nullable=False),
     Column("user_agent", Text, nullable=False),
+    # The key before `kid`, and the first generation of `kid`. Older rows have none.
+    Column("kid_before", String(64)),
+    Column("kid_from", Integer),
 )
 
 keys = Table(

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Row, bindparam, func, insert, literal, select, update
+from sqlalchemy import Row, bindparam, case, func, insert, literal, select, update
 
 from authward.core.audit import Client, Event
 from authward.core.sessions import Session, Verdict, judge
@@ -27,6 +27,8 @@ _EPOCH = (
     .correlate(sessions)
     .scalar_subquery()
 )
+_SIGNING_KID = bindparam("signing_kid", type_=sessions.c.kid.type)
+_SAME_KEY = sessions.c.kid == _SIGNING_KID
 _ROTATE = (
     update(sessions)
     .where(
@@ -42,7 +44,13 @@ _ROTATE = (
         generation=sessions.c.generation + 1,
         rotated_at=NOW,
         last_used_at=NOW,
-        kid=bindparam("signing_kid"),
+        kid=_SIGNING_KID,
+        kid_before=case((_SAME_KEY, sessions.c.kid_before), else_=sessions.c.kid),
+        # The present generation is of the present key, also where it was not noted.
+        kid_from=case(
+            (_SAME_KEY, func.coalesce(sessions.c.kid_from, sessions.c.generation)),
+            else_=sessions.c.generation + 1,
+        ),
         ip=bindparam("client_ip"),
         user_agent=bindparam("client_agent"),
     )
@@ -71,7 +79,7 @@ _OPEN = (
             users.c.epoch,
             literal(0),
             NOW,
-            bindparam("signing_kid", type_=sessions.c.kid.type),
+            _SIGNING_KID,
             NOW,
             NOW + bindparam("lifetime", type_=sessions.c.expires_at.type),
             NOW,
@@ -79,6 +87,8 @@ _OPEN = (
             literal(None, type_=sessions.c.revoked_at.type),
             bindparam("client_ip", type_=sessions.c.ip.type),
             bindparam("client_agent", type_=sessions.c.user_agent.type),
+            literal(None, type_=sessions.c.kid_before.type),
+            literal(0),
         )
         .where(
             users.c.id == bindparam("owner"),
