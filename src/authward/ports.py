@@ -184,7 +184,8 @@ class SessionMatch:
     """Which sessions: all that satisfy each condition given, of those opened until now.
 
     `holding` names the roles that are or include `role`. `before` is a whole second: opened before
-    then. `kids` are keys, one of which signed the refresh token.
+    then. `kids` are refresh keys, one of which signs the session or did before; or could have, as
+    it was opened before `signed_before`.
     """
 
     user_id: str | None = None
@@ -193,6 +194,7 @@ class SessionMatch:
     holding: frozenset[str] = frozenset()
     before: int | None = None
     kids: frozenset[str] = frozenset()
+    signed_before: int = 0
 
     @property
     def cut(self) -> bool:

@@ -163,6 +163,21 @@ def test_a_leaked_key_with_the_count_first(
     assert said(run("retire", kid, "--compromised", "--yes", "--json")) == again
 
 
+def test_an_old_key_ends_what_moved_on_from_it_too(signed_in: Path) -> None:
+    due(signed_in)
+    old = the("refresh", "signing")
+    run("rotate", "--ring", "refresh")
+    with closing(sqlite3.connect(signed_in / "authward.db")) as database:
+        database.execute("UPDATE sessions SET kid = ?", (the("refresh", "signing"),))
+        database.commit()
+    would = {"retired": [], "matched": 2, "ended": 0, "accounts": 1}
+    assert said(run("retire", old, "--compromised", "--dry-run", "--json")) == would
+    shown = run("retire", old, "--compromised", "--dry-run").output
+    assert shown.endswith("2 live sessions of 1 account would end.\n")
+    done = said(run("retire", old, "--compromised", "--yes", "--json"))
+    assert (done["matched"], done["ended"], done["accounts"]) == (2, 2, 1)
+
+
 def test_everything_anew(signed_in: Path) -> None:
     before = {one["id"] for one in listed() if one["ring"] != "audit"}
     shown = run("retire", "--all-signing", "--dry-run").output

@@ -228,6 +228,32 @@ class TestLiveSessions:
         told = await changes(store)
         assert [(kind, subject) for kind, subject, *_ in told] == [("user.superseded", ann.id)]
 
+    @pytest.mark.parametrize(("early", "ended"), [(False, {"held", "left"}), (True, {"early"})])
+    async def test_and_by_the_key_before_or_that_could_have_been(
+        self, store: Store, clock: TurnedClock, early: bool, ended: set[str]
+    ) -> None:
+        ann = await add_user(store)
+        first = await open_session(store, ann, id="early", kid="zero")
+        clock.turn(1000)
+        await open_session(store, ann, id="held", kid="one")
+        await open_session(store, ann, id="left", kid="one")
+        await open_session(store, ann, id="other", kid="two")
+        for generation in range(2):
+            clock.turn(GRACE)
+            await store.sessions.refresh(
+                "left", generation, kid="two", grace=0, client=CLIENT, event=silent
+            )
+        before = first.created_at
+        match = SessionMatch(kids=frozenset({"one"}), signed_before=before)
+        if early:
+            match = SessionMatch(kids=frozenset({"none"}), signed_before=before + 1)
+        counted = await store.sessions.count_matching(match)
+        assert counted.sessions == len(ended)
+        done = await store.sessions.revoke_matching(match, happened(), lambda done: happened())
+        assert done == counted
+        lives = {session.id for session in await store.sessions.of_user(ann.id)}
+        assert lives == {"early", "held", "left", "other"} - ended
+
 
 def _disable() -> Any:
     from authward.core.users import UserChange

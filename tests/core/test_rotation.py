@@ -21,6 +21,7 @@ from authward.core.rotation import (
     in_state,
     retirable,
     retirable_at,
+    signed_before,
     the_one,
     unfit,
 )
@@ -187,6 +188,15 @@ def test_who_dies_with_whom():
     with pytest.raises(NotFound):
         dies("nobody")
     assert the_one(EVERYTHING, "gone").state == "retired"
+
+
+def test_until_when_a_key_may_have_signed():
+    old, older = (stored(kid, "refresh", "verifying", at) for kid, at in (("old", 9), ("older", 5)))
+    retired = stored("gone", "refresh", "retired", 99, verifying_at=7)
+    signing, pending = stored("now", "refresh"), stored("next", "refresh", "pending")
+    assert signed_before([older, old, signing, pending], LIVES) == 9 + LIVES.notice
+    assert signed_before([retired], LIVES) == 7 + LIVES.notice
+    assert signed_before([signing, pending], LIVES) == signed_before([], LIVES) == 0
 
 
 def test_whether_every_session_ends():

@@ -6,7 +6,7 @@ import pytest
 
 from tests.here import Here
 from tests.keys import key_past, publish_long_ago
-from tests.serving import Account, error_of
+from tests.serving import Account, error_of, refresh_cookie
 
 
 async def ask(here: Here, me: Account, method: str, path: str, **body: Any) -> Any:
@@ -86,3 +86,19 @@ async def test_a_leaked_key_ends_what_hangs_on_it(here: Here, admin: Account) ->
         assert error_of(await here.refresh(account)) == (401, "invalid_refresh_token")
     # The next one to sign in has a key of its own.
     assert (await here.profile(await here.login(ada.email))).status_code == 200
+
+
+async def test_a_leaked_key_ends_what_moved_on_from_it_too(here: Here, admin: Account) -> None:
+    ada = await here.register()
+    kid = the((await ask(here, admin, "GET", ""))["keys"], "refresh", "signing")
+    await publish_long_ago(here.services)
+    await ask(here, admin, "POST", "/rotate", ring="refresh")
+    for account in (ada, admin):
+        answer = await here.refresh(account)
+        assert answer.status_code == 200
+        account.cookie = refresh_cookie(answer)
+    would = await ask(here, admin, "POST", f"/{kid}/retire", compromised=True, dryRun=True)
+    assert (would["sessions"], would["accounts"], len(would["retired"])) == (3, 2, 2)
+    assert await ask(here, admin, "POST", f"/{kid}/retire", compromised=True) == would
+    for account in (ada, admin):
+        assert error_of(await here.refresh(account)) == (401, "invalid_refresh_token")

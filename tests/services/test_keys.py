@@ -500,31 +500,86 @@ async def test_a_refresh_key_takes_its_sessions_along_with_the_count_first(
     assert principal_of(one, ada)
 
 
-async def test_an_old_refresh_key_takes_only_those_along_that_hang_on_it(
+async def test_an_old_refresh_key_takes_those_along_that_it_could_have_signed(
     make: Make, clock: TurnableClock
 ) -> None:
     services = (await make()).services
-    idle, lively = await register(services), await register(services, "eve@example.com")
-    [old] = (await by_state(services, "refresh"))["signing"]
+    idle, moved = await register(services), await register(services, "eve@example.com")
+    stolen = services.keys.rings.refresh.signing
+    old = stolen.kid
     clock.turn(NOTICE)
     await services.keys.rotate("refresh", HERE)
-    lively = await services.sessions.refresh(lively.refresh_token, HERE)
+    # Who knows the key moves a session to the next, whose tokens are genuine; and on again.
+    forged = mint(services.tokens.refresh_claims(moved.refresh_token), stolen)
+    moved = await services.sessions.refresh(forged, HERE)
+    clock.turn(11)
+    moved = await services.sessions.refresh(moved.refresh_token, HERE)
+    assert moved.session.kid != old
+    # A process that hears late of the next key signs on; after that no other can.
+    clock.turn(NOTICE - 21)
+    late = await register(services, "late@example.com")
+    clock.turn(12)
+    lively = await register(services, "new@example.com")
     counted = await services.keys.count_killed(old)
-    assert counted.matched.sessions == 1
-    assert (await services.keys.kill(old, HERE)).matched.sessions == 1
-    with pytest.raises(TokenExpired):
-        principal_of(services, idle)
-    with pytest.raises(InvalidRefreshToken):
-        await services.sessions.refresh(idle.refresh_token, HERE)
+    assert (counted.matched.sessions, counted.matched.accounts) == (3, 3)
+    assert (await services.keys.kill(old, HERE)).matched == counted.matched
+    for ended in (idle, moved, late):
+        with pytest.raises(TokenExpired):
+            principal_of(services, ended)
+        with pytest.raises(InvalidRefreshToken):
+            await services.sessions.refresh(ended.refresh_token, HERE)
     assert principal_of(services, lively)
     clock.turn(11)
-    assert (await services.sessions.refresh(lively.refresh_token, HERE)).session.generation == 2
+    assert (await services.sessions.refresh(lively.refresh_token, HERE)).session.generation == 1
+    again = await services.keys.kill(old, HERE)
+    assert (list(again.keys), again.matched.sessions) == ([], 0)
     states = await by_state(services, "refresh")
     assert {state: len(kids) for state, kids in states.items()} == {
         "signing": 1,
         "pending": 1,
         "retired": 2,
     }
+
+
+async def test_a_refresh_key_that_was_retired_before_it_was_known_to_have_leaked(
+    make: Make, clock: TurnableClock
+) -> None:
+    services = (await make()).services
+    ada = await register(services)
+    [old] = (await by_state(services, "refresh"))["signing"]
+    clock.turn(NOTICE)
+    await services.keys.rotate("refresh", HERE)
+    ada = await services.sessions.refresh(ada.refresh_token, HERE)
+    clock.turn(NOTICE)
+    await services.keys.retire(old, HERE)
+    counted = await services.keys.count_killed(old)
+    assert (list(counted.keys), counted.matched.sessions) == ([], 1)
+    assert (await services.keys.kill(old, HERE)).matched == counted.matched
+    with pytest.raises(InvalidRefreshToken, match="session ended"):
+        await services.sessions.refresh(ada.refresh_token, HERE)
+
+
+async def test_the_key_that_signs_takes_all_along_that_it_signed(
+    make: Make, clock: TurnableClock
+) -> None:
+    """The key before was not known to whoever knows this one: what hangs on it alone lives on."""
+    services = (await make()).services
+    idle, moved = await register(services), await register(services, "eve@example.com")
+    clock.turn(NOTICE)
+    await services.keys.rotate("refresh", HERE)
+    moved = await services.sessions.refresh(moved.refresh_token, HERE)
+    new = await register(services, "new@example.com")
+    signing = services.keys.rings.refresh.signing
+    forged = mint(services.tokens.refresh_claims(idle.refresh_token), signing)
+    with pytest.raises(InvalidRefreshToken, match="another key"):
+        await services.sessions.refresh(forged, HERE)
+    counted = await services.keys.count_killed(signing.kid)
+    assert counted.matched.sessions == 2
+    assert (await services.keys.kill(signing.kid, HERE)).matched == counted.matched
+    for ended in (moved, new):
+        with pytest.raises(InvalidRefreshToken):
+            await services.sessions.refresh(ended.refresh_token, HERE)
+    assert (await services.sessions.refresh(idle.refresh_token, HERE)).session.generation == 1
 
 
 @pytest.mark.parametrize(("ring", "ends"), [("access", InvalidToken), ("csrf", None)])

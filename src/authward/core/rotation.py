@@ -185,5 +185,14 @@ def all_end(keys: Sequence[StoredKey], dying: Collection[StoredKey]) -> bool:
     return any(key.kid in kids for key in used) and all(key.kid in kids for key in used)
 
 
+def signed_before(keys: Iterable[StoredKey], lives: Lives) -> int:
+    """Sessions opened before then could have been signed with one of these keys, which do so no
+    more; 0 if there is none such. Whoever heard late of the next key signed on for a while.
+    """
+    return max(
+        (key.verifying_at + lives.notice for key in keys if key.verifying_at is not None), default=0
+    )
+
+
 def _hanging(key: StoredKey, hanging: Mapping[str, int] | None) -> int | None:
     return None if hanging is None or key.ring != "refresh" else hanging.get(key.kid, 0)

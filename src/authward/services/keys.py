@@ -21,6 +21,7 @@ from authward.core.rotation import (
     in_state,
     retirable,
     retirable_at,
+    signed_before,
     the_one,
     unfit,
 )
@@ -223,7 +224,7 @@ class Keys:
         """What `kill` would do now. Raises NotFound, KeyInUse."""
         keys = await self._store.keys.all()
         dying = doomed(keys, kid)
-        match = _ending(keys, dying, kid)
+        match = self._ending(keys, dying, kid)
         if match is None:
             return Killed(dying, Matched(0, 0))
         return Killed(dying, await self._store.sessions.count_matching(match))
@@ -231,7 +232,8 @@ class Keys:
     async def kill(self, kid: str | None, client: Client, *, actor: str | None = None) -> Killed:
         """Retire at once a key that somebody else knows, with the one that was to sign next; or, if
         None, every key that has signed. New ones take over. Sessions whose refresh token it signed
-        end everywhere within a second. Repeating it after an error is harmless.
+        or could have, at any time, end everywhere within a second: whoever had it may have moved
+        them to another key, and have that one's tokens. Repeating it after an error is harmless.
 
         Raises NotFound, KeyInUse.
         """
@@ -244,7 +246,7 @@ class Keys:
 
         def decide(keys: Sequence[StoredKey], now: int) -> KeyChange | None:
             dying[:] = doomed(keys, kid)
-            ending[:] = [_ending(keys, dying, kid)]
+            ending[:] = [self._ending(keys, dying, kid)]
             return self._changes.killed(dying, fresh, now, client, actor) if dying else None
 
         await self._change(decide)
@@ -296,6 +298,22 @@ class Keys:
         check_retirable(key, now, self._policy.lives, live)
         return [key]
 
+    def _ending(
+        self, keys: Sequence[StoredKey], dying: Sequence[StoredKey], kid: str | None
+    ) -> SessionMatch | None:
+        """The sessions that end with these keys; None if no refresh token is of theirs."""
+        if all_end(keys, dying):
+            # One change tells of all, and access tokens know by themselves that they are meant.
+            return SessionMatch()
+        gone = [key for key in dying if key.ring == "refresh"]
+        # One that was killed before, by a command that did not get to its end; or that was retired
+        # before anybody knew that it had leaked.
+        gone += [key for key in keys if key.kid == kid and key.ring == "refresh"]
+        if not gone:
+            return None
+        kids = frozenset(key.kid for key in gone)
+        return SessionMatch(kids=kids, signed_before=signed_before(gone, self._policy.lives))
+
     async def _end(
         self, match: SessionMatch, kid: str | None, client: Client, actor: str | None
     ) -> Matched:
@@ -317,16 +335,3 @@ class Keys:
     def _view(self, key: StoredKey, live: Mapping[str, int]) -> KeyView:
         hanging = live.get(key.kid, 0) if key.ring == "refresh" else None
         return KeyView(key, hanging, retirable_at(key, self._policy.lives, hanging))
-
-
-def _ending(
-    keys: Sequence[StoredKey], dying: Sequence[StoredKey], kid: str | None
-) -> SessionMatch | None:
-    """The sessions that end with these keys; None if no refresh token is of theirs."""
-    if all_end(keys, dying):
-        # One change tells of all, and access tokens know by themselves that they are meant.
-        return SessionMatch()
-    kids = {key.kid for key in dying if key.ring == "refresh"}
-    # One that was killed before, by a command that did not get to its end.
-    kids |= {key.kid for key in keys if key.kid == kid and key.ring == "refresh"}
-    return SessionMatch(kids=frozenset(kids)) if kids else None

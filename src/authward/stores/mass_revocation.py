@@ -157,7 +157,12 @@ def _conditions(match: SessionMatch, before: int | None) -> list[ColumnElement[b
     if match.user_id is not None:
         found.append(sessions.c.user_id == match.user_id)
     if match.kids:
-        found.append(sessions.c.kid.in_(sorted(match.kids)))
+        kids = sorted(match.kids)
+        found.append(
+            sessions.c.kid.in_(kids)
+            | sessions.c.kid_before.in_(kids)
+            | (sessions.c.created_at < match.signed_before)
+        )
     if match.role:
         found.append(holds_one_of(*sorted(match.holding)))
     return found
