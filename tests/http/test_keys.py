@@ -93,6 +93,7 @@ async def test_a_leaked_key_ends_what_moved_on_from_it_too(here: Here, admin: Ac
     kid = the((await ask(here, admin, "GET", ""))["keys"], "refresh", "signing")
     await publish_long_ago(here.services)
     await ask(here, admin, "POST", "/rotate", ring="refresh")
+    here.clock.turn(11)
     for account in (ada, admin):
         answer = await here.refresh(account)
         assert answer.status_code == 200
