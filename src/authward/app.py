@@ -71,6 +71,7 @@ class Authward:
         self.clock: Clock = SystemClock() if clock is None else clock
         self.policies = Policies(log.warning)
         self._wanted: list[Wanted] = []
+        self._serves = True  # a command of ours does not
         self._running = Running(self._process)
         self._admission = Admission(
             self._running, self.clock, overridable=not self.settings.production
@@ -269,6 +270,7 @@ class Authward:
             self.clock,
             os.urandom,
             self._wanted,
+            serves=self._serves,
         )
         store.database.on_commit = process.committed
         return process

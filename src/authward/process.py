@@ -53,7 +53,7 @@ audit_log = logging.getLogger("authward.audit")
 
 class Process:
     """Builds the services over a store and keeps their background work. Use `start` and `stop` once
-    each.
+    each. One that does not serve, as a command, brings no changed algorithm in.
     """
 
     def __init__(
@@ -64,6 +64,8 @@ class Process:
         clock: Clock,
         chance: Chance,
         wanted: Sequence[Wanted] = (),
+        *,
+        serves: bool = True,
     ) -> None:
         self._settings = settings
         self._store = store
@@ -79,9 +81,8 @@ class Process:
             queue=settings.hashing_queue,
             counts=self._counts,
         )
-        self._keys = Keys(
-            store, Seals(master, chance, _previous(settings)), _key_policy(settings), clock, chance
-        )
+        seals = Seals(master, chance, _previous(settings))
+        self._keys = Keys(store, seals, _key_policy(settings, serves=serves), clock, chance)
         self._feed = Feed(
             store.changes,
             clock,
@@ -275,7 +276,7 @@ def _previous(settings: Settings) -> MasterSecret | None:
         raise ConfigurationError(f"secret_previous, as a {error}") from None
 
 
-def _key_policy(settings: Settings) -> KeyPolicy:
+def _key_policy(settings: Settings, *, serves: bool) -> KeyPolicy:
     every = settings.key_rotation
     return KeyPolicy(
         settings.algorithm,
@@ -288,6 +289,7 @@ def _key_policy(settings: Settings) -> KeyPolicy:
         unused=int(settings.refresh_ttl * 1000),
         grace=int(settings.refresh_grace * 1000),
         every=None if every is None else int(every * 1000),
+        serves=serves,
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from authward import Authward
 from authward.cli.keys import keys
 from authward.core.audit import Client, Event
 from authward.ports import NewSession
@@ -99,6 +100,53 @@ def test_ages(database: Path) -> None:
         opened.execute("UPDATE keys SET created_at = created_at + 3 * 86400000 - 7200000")
         opened.commit()
     assert re.search(r"pending +2h", run("list").output)
+
+
+@pytest.fixture
+def for_others(database: Path) -> Path:
+    """A server signs with EdDSA here."""
+
+    async def started() -> None:
+        auth = Authward(database_url=f"sqlite:///{database / 'authward.db'}", algorithm="EdDSA")
+        await auth.startup()
+        await auth.shutdown()
+
+    asyncio.run(started())
+    return database
+
+
+def access_keys() -> dict[str, str]:
+    """State → algorithm."""
+    return {one["state"]: one["algorithm"] for one in listed() if one["ring"] == "access"}
+
+
+def test_a_shell_that_does_not_know_the_algorithm_changes_none(for_others: Path) -> None:
+    before = the("access", "pending")
+    assert access_keys() == {"signing": "HS256", "pending": "EdDSA"}
+    assert the("access", "pending") == before
+    due(for_others)
+    run("rotate", "--ring", "access")
+    assert access_keys() == {"verifying": "HS256", "signing": "EdDSA", "pending": "EdDSA"}
+    run("retire", "--all-signing", "--yes")
+    assert access_keys() == {"signing": "EdDSA", "pending": "EdDSA"}
+
+
+def test_a_shell_that_sets_another_algorithm_changes_none(
+    for_others: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Servers bring it in: one that runs would go on with the other."""
+    monkeypatch.setenv("AUTHWARD_ALGORITHM", "RS256")
+    due(for_others)
+    run("rotate", "--ring", "access")
+    assert access_keys() == {"verifying": "HS256", "signing": "EdDSA", "pending": "EdDSA"}
+
+
+def test_a_next_key_that_is_missing_is_made_of_the_kind_that_is_there(for_others: Path) -> None:
+    due(for_others)
+    run("rotate", "--ring", "access")
+    with closing(sqlite3.connect(for_others / "authward.db")) as opened, opened:
+        opened.execute("DELETE FROM keys WHERE ring = 'access' AND state = 'pending'")
+    assert access_keys() == {"verifying": "HS256", "signing": "EdDSA", "pending": "EdDSA"}
 
 
 def test_a_rotation(signed_in: Path) -> None:

@@ -1,5 +1,6 @@
 """When a key goes on to its next state, decided with plain values."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from authward.core.rotation import (
     doomed,
     due,
     in_state,
+    next_algorithm,
     retirable,
     retirable_at,
     signed_before,
@@ -109,7 +111,18 @@ def test_which_rings_want_another_key_to_sign_next():
     assert unfit(keys, "HS256") == {}
     assert unfit(keys, "EdDSA") == {"access": in_state(keys, "access", "pending")}
     assert unfit([stored("one")], "HS256") == {ring: [] for ring in ROTATING}
+    assert unfit(keys, None) == {}, "none is missing"
+    assert unfit([stored("one")], None) == {ring: [] for ring in ROTATING}
     assert [algorithm_of(ring, "RS256") for ring in RINGS] == ["RS256", "HS256", "HS256", "HS256"]
+
+
+def test_a_new_access_key_is_for_what_the_next_one_is_for():
+    signing = replace(stored("one"), algorithm="ES256")
+    pending = replace(stored("two", state="pending"), algorithm="EdDSA")
+    assert next_algorithm([signing, pending], "RS256") == "EdDSA"
+    assert next_algorithm([signing], "RS256") == "ES256"
+    others = [stored("three", "refresh"), stored("four", state="retired")]
+    assert next_algorithm(others, "RS256") == "RS256"
 
 
 def test_from_when_on_nothing_is_lost():

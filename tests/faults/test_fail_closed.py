@@ -19,7 +19,7 @@ import pytest
 from authward import Authward
 from authward.errors import Unavailable
 from authward.services.feed import Feed
-from tests.here import Here, Serve
+from tests.here import OPERATOR, Here, Serve
 from tests.serving import PASSWORD, REFRESH, SECRET, Account, error_of, refresh_headers
 from tests.stores.gate import gate_to
 
@@ -74,6 +74,34 @@ def requests_of(account: Account) -> dict[str, dict[str, Any]]:
         "GET /api/profile": {"headers": account.bearer},
         "GET /readyz": {},
     }
+
+
+def answered_from_memory(account: Account) -> dict[str, dict[str, Any]]:
+    """What asks no database, and goes by keys."""
+    return {
+        "GET /.well-known/jwks.json": {},
+        "GET /api/auth/csrf-token": {},
+        "POST /api/auth/logout": {"headers": account.bearer},
+    }
+
+
+async def none_is_served(here: Here, account: Account) -> None:
+    """Nothing is signed, believed or stored, whatever it is that was asked for."""
+    asked = [*requests_of(account).items(), *answered_from_memory(account).items()]
+    asked.append(("GET /api/auth/csrf-token", {"headers": refresh_headers(account)}))
+    before = await stored_in(here, account)
+    for what, request in asked:
+        answer = await ask(here, what, request)
+        assert error_of(answer) == (503, "unavailable"), what
+        assert 0 <= int(answer.headers["retry-after"]) <= 5
+        assert "set-cookie" not in answer.headers
+    assert await stored_in(here, account) == before
+
+
+async def stored_in(here: Here, account: Account) -> list[Any]:
+    store = here.services.store
+    eve = await store.users.by_email("eve@example.com")
+    return [eve, *await store.sessions.of_user(account.id)]
 
 
 async def ask(here: Here, what: str, request: dict[str, Any]) -> httpx2.Response:
@@ -137,10 +165,35 @@ async def test_a_feed_that_tells_nothing_lets_nobody_in(
         # No token at all is still told from one that cannot be judged.
         assert error_of(await here.send("GET", "/api/profile"))[0] == 401
         assert (await here.send("GET", "/readyz")).status_code == 503
-        # Refreshing asks the database itself.
-        assert (await here.refresh(account)).status_code == 200
+        # A key that was killed elsewhere might sign here: none is used.
+        await none_is_served(here, account)
     await here.services.feed.poll()
     assert (await here.profile(account)).status_code == 200
+    assert (await here.refresh(account)).status_code == 200
+    assert (await here.try_login(account.email)).status_code == 200
+    for what, request in answered_from_memory(account).items():
+        assert (await ask(here, what, request)).status_code == 200, what
+
+
+async def test_key_rings_that_cannot_be_opened_any_more_serve_nobody(
+    serve_on: Serve, database: str
+) -> None:
+    """The master secret was changed and every key killed, and this process goes on with what it
+    has: what it signs, and whom it lets in, hangs on keys that somebody else knows.
+    """
+    here = await serve_on(database)
+    account = await here.register(role="admin")
+    other = base64.b64encode(hashlib.sha256(b"another").digest()).decode()
+    changed = Authward(
+        database_url=database, secret=other, secret_previous=SECRET, clock=here.clock
+    )
+    await changed.startup()
+    await changed.services.keys.kill(None, OPERATOR)
+    await changed.shutdown()
+    with pytest.raises(Unavailable, match="does not open key"):
+        await here.services.feed.poll()
+    here.services.feed.fresh_until -= 61  # a minute later
+    await none_is_served(here, account)
 
 
 async def test_a_feed_that_is_a_little_late_is_not_ready_but_serves(

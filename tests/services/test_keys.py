@@ -2,7 +2,12 @@
 
 import asyncio
 import os
+import sqlite3
+from collections.abc import Awaitable, Callable
+from contextlib import closing
+from dataclasses import replace
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -33,6 +38,14 @@ OTHER = "t5GkQz2Wn8Vb0Ld7Xc4Rf1Hj6Ps9My3EaUiOqTwYvZo"
 SEALS = Seals(MASTER, os.urandom)
 NOTICE = 301
 DAY = 86_400
+
+CHANGES: dict[str, Callable[[Services, str], Awaitable[object]]] = {
+    "rotate": lambda services, kid: services.keys.rotate(None, HERE),
+    "by itself": lambda services, kid: services.keys.rotate_due(),
+    "retire": lambda services, kid: services.keys.retire(None, HERE),
+    "kill": lambda services, kid: services.keys.kill(kid, HERE),
+    "kill all": lambda services, kid: services.keys.kill(None, HERE),
+}
 
 
 async def stored(services: Services) -> list[StoredKey]:
@@ -192,6 +205,24 @@ async def test_of_two_that_start_with_another_algorithm_the_later_finds_it_done(
     monkeypatch.setattr(services.store.keys, "all", as_before)
     await later.start()
     assert await stored(first) == done
+
+
+@pytest.mark.parametrize("change", ["rotate", "by itself", "kill", "kill all"])
+async def test_a_change_goes_on_with_the_algorithm_of_the_next_key(
+    make: Make, clock: TurnableClock, change: str
+) -> None:
+    """Whoever makes it, and whatever its own setting says."""
+    other = (await make(key_rotation=3600)).services
+    await make(algorithm="EdDSA")
+    clock.turn(3601)
+    [kid] = (await by_state(other, "access"))["signing"]
+    await CHANGES[change](other, kid)
+    made = {
+        key.state: key.algorithm
+        for key in await stored(other)
+        if key.ring == "access" and key.state in ("signing", "pending")
+    }
+    assert made == {"signing": "EdDSA", "pending": "EdDSA"}
 
 
 # --- rotation ---------------------------------------------------------------------------------
@@ -681,6 +712,80 @@ async def test_a_wrong_secret_before_is_told(make: Make) -> None:
         await make(secret=OTHER, secret_previous=third)
     with pytest.raises(ConfigurationError, match="secret_previous, as a secret: shorter than"):
         await make(secret=OTHER, secret_previous="c2hvcnQ=")
+
+
+async def test_a_wrong_secret_makes_no_keys_for_a_ring_that_has_none(
+    make: Make, sqlite_database: str
+) -> None:
+    """They would keep out whoever has the right one."""
+    services = (await make()).services
+    path = urlsplit(sqlite_database).path.removeprefix("/")
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("DELETE FROM keys WHERE ring = 'csrf'")
+    with pytest.raises(ConfigurationError, match="secret: does not open key"):
+        await make(secret=OTHER)
+    assert await by_state(services, "csrf") == {}
+    await make()
+    assert set(await by_state(services, "csrf")) == {"signing", "pending"}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+async def test_who_cannot_open_the_keys_changes_none(
+    make: Make, clock: TurnableClock, change: str
+) -> None:
+    """A process that still runs with the secret of before would seal the new keys under it, and
+    take down all those that have the present one alone.
+    """
+    left_behind = (await make(key_rotation=3600)).services
+    ada = await register(left_behind)
+    new = (await make(secret=OTHER, secret_previous=SECRET)).services
+    alone = (await make(secret=OTHER)).services
+    clock.turn(3601)
+    before = await stored(new)
+    [kid] = (await by_state(new, "csrf"))["signing"]
+    with pytest.raises(Unavailable, match="keys not changed: secret: does not open key") as refused:
+        await CHANGES[change](left_behind, kid)
+    assert "AUTHWARD_SECRET" in refused.value.message
+    assert await stored(new) == before
+    for services in (left_behind, new, alone):
+        await services.feed.poll()
+        assert services.keys.loaded
+    assert len(await new.sessions.list(ada.user.id)) == 1
+    # Who can does.
+    await new.keys.kill(kid, HERE)
+    await alone.feed.poll()
+    await make(secret=OTHER)
+
+
+async def test_who_has_the_secret_before_opens_what_it_sealed_and_seals_it_anew(
+    make: Make, clock: TurnableClock
+) -> None:
+    services = (await make(secret=OTHER, secret_previous=SECRET)).services
+    ada = await register(services)
+    material = {one.kid: one.key for one in rings_of(services).refresh.keys}
+    verifying = os.urandom(32)
+    await put(
+        services,
+        csrf_key("verifying", verifying),
+        *(
+            replace(key, sealed=SEALS.seal(material[key.kid]).sealed)
+            for key in await stored(services)
+            if key.ring == "refresh"
+        ),
+    )
+    await services.keys.reload()
+    assert services.keys.loaded
+    assert verifying in rings_of(services).csrf
+    ada = await services.sessions.refresh(ada.refresh_token, HERE)
+    with pytest.raises(ConfigurationError):
+        await make(secret=OTHER)
+    clock.turn(NOTICE)
+    # Two of them are moved, one is not.
+    await services.keys.rotate("refresh", HERE)
+    assert [row["keys"] for row in await told(services, "keys.resealed")] == [1]
+    alone = (await make(secret=OTHER)).services
+    assert verifying in rings_of(alone).csrf
+    assert (await alone.sessions.refresh(ada.refresh_token, HERE)).user == ada.user
 
 
 # --- other processes --------------------------------------------------------------------------

@@ -101,6 +101,7 @@ def with_services(
 
     async def run() -> T:
         auth = Authward(settings)
+        auth._serves = False  # the shell may not know the server's algorithm
         await auth.startup()
         try:
             return await work(auth.services)

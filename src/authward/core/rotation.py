@@ -86,17 +86,29 @@ def due(keys: Sequence[StoredKey], now: int, every: int, lives: Lives) -> list[R
     ]
 
 
-def unfit(keys: Sequence[StoredKey], algorithm: Algorithm) -> dict[Ring, list[StoredKey]]:
-    """The rings that have no key to sign next, or one of another algorithm than is wanted now, and
-    those keys.
+def unfit(keys: Sequence[StoredKey], algorithm: Algorithm | None) -> dict[Ring, list[StoredKey]]:
+    """The rings that have no key to sign next, or one of another algorithm than is wanted now (with
+    None any will do), and those keys.
     """
     found: dict[Ring, list[StoredKey]] = {}
     for ring in ROTATING:
-        wanted = algorithm_of(ring, algorithm)
         pending = in_state(keys, ring, "pending")
-        if not pending or any(key.algorithm != wanted for key in pending):
+        wrong = algorithm is not None and any(
+            key.algorithm != algorithm_of(ring, algorithm) for key in pending
+        )
+        if not pending or wrong:
             found[ring] = pending
     return found
+
+
+def next_algorithm(keys: Sequence[StoredKey], first: Algorithm) -> Algorithm:
+    """What a new access key is for: the same as the one that signs next, or else as the one that
+    signs; `first` where there is none.
+    """
+    for state in ("pending", "signing"):
+        for key in in_state(keys, "access", state):
+            return key.algorithm
+    return first
 
 
 def algorithm_of(ring: Ring, algorithm: Algorithm) -> Algorithm:

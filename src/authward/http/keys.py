@@ -100,7 +100,7 @@ async def retire_key(call: Call) -> Answer:
 
 async def jwks(call: Call) -> Answer:
     """The public keys of access tokens, pending ones too: a JWK Set (RFC 7517 section 5)."""
-    body = call.services.keys.rings.jwks
+    body = call.services.tokens.jwks
     tag = entity_tag(body)
     kept, headers = f"public, max-age={PUBLISHED_S}".encode(), ((b"etag", tag),)
     if has_tag(call.scope["headers"], tag):

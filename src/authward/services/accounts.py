@@ -79,7 +79,10 @@ class Accounts:
     async def register(
         self, email: str, password: str, name: str, client: Client, *, presented: str | None
     ) -> SignedIn:
-        """A new account, signed in. The role is `user`, whatever was asked for."""
+        """A new account, signed in. The role is `user`, whatever was asked for. Raises as `create`
+        does, and Unavailable.
+        """
+        self._sessions.require_fresh()
         user = await self.create(email, password, name, client)
         signed_in = await self._sessions.open(
             user, client, kind="login.succeeded", replaces=presented
@@ -94,8 +97,9 @@ class Accounts:
         """Sign in. An unknown account, a wrong password and a disabled account are one answer at
         one time.
 
-        Raises InvalidCredentials, Overloaded.
+        Raises InvalidCredentials, Overloaded, Unavailable.
         """
+        self._sessions.require_fresh()
         began = self._clock.monotonic()
         user = await self._find(email)
         # A disabled account is as good as unknown: its right password must cost what a wrong one

@@ -5,34 +5,47 @@ of them. Nothing here reads or writes anything.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 
 from authward.core.audit import Client, Event
 from authward.core.keys import Algorithm, Key, Ring, State, StoredKey
-from authward.core.rotation import ROTATING, algorithm_of, in_state
+from authward.core.rotation import ROTATING, algorithm_of, in_state, next_algorithm
+from authward.errors import ConfigurationError, Unavailable
 from authward.ports import Chance, KeyChange
 from authward.services.rings import Seals, new_key
 
+Decide = Callable[[Sequence[StoredKey], int], KeyChange | None]
+
 ITSELF = Client("")
 """Who does what nobody asked for: the schedule, and the start."""
+_LEFT_BEHIND = (
+    "This process cannot open the keys: they are sealed under another AUTHWARD_SECRET. "
+    "Restart it with that one"
+)
 
 
 class KeyChanges:
-    """Changes of keys under the seals of this process; new access keys are for `algorithm`."""
+    """Changes of keys under the seals of this process; `algorithm` is that of access keys that come
+    after no others.
+    """
 
     def __init__(self, seals: Seals, algorithm: Algorithm, chance: Chance) -> None:
         self._seals = seals
         self._algorithm = algorithm
         self._chance = chance
 
-    async def make(self, wanted: Iterable[tuple[Ring, State]]) -> list[Key]:
-        """New keys. In a thread: to find an RSA key takes long, and requests must not wait."""
-        pairs = list(wanted)
+    async def make(
+        self, wanted: Iterable[tuple[Ring, State]], *, after: Sequence[StoredKey] = ()
+    ) -> list[Key]:
+        """New keys; access keys go on with the algorithm of those they come `after`. In a thread:
+        to find an RSA key takes long, and requests must not wait.
+        """
+        pairs, algorithm = list(wanted), next_algorithm(after, self._algorithm)
 
         def made() -> list[Key]:
             return [
-                new_key(ring, algorithm_of(ring, self._algorithm), state, self._chance)
+                new_key(ring, algorithm_of(ring, algorithm), state, self._chance)
                 for ring, state in pairs
             ]
 
@@ -49,6 +62,29 @@ class KeyChanges:
             for key in fresh
             if key.ring in rings
         ]
+
+    def if_opened(self, decide: Decide) -> Decide:
+        """What `decide` says, if this process opens every key that lives; all that only the secret
+        before opens is sealed anew along with it. Else the decision raises Unavailable: a process
+        that was left behind by a change of the master secret would seal new keys under the old
+        one, and nobody else could open them.
+        """
+
+        def decided(keys: Sequence[StoredKey], now: int) -> KeyChange | None:
+            try:
+                self._seals.check(keys)
+            except ConfigurationError as error:
+                raise Unavailable(
+                    f"keys not changed: {error}", text=_LEFT_BEHIND, retry_after=1
+                ) from error
+            change = decide(keys, now)
+            if change is None:
+                return None
+            put = {key.kid for key in change.put}
+            rest = self.resealed([key for key in keys if key.kid not in put], now)
+            return change if rest is None else both(change, rest)
+
+        return decided
 
     def resealed(self, keys: Sequence[StoredKey], now: int) -> KeyChange | None:
         """All that the secret before opens, under the present one."""

@@ -27,7 +27,7 @@ from authward.core.rotation import (
 )
 from authward.errors import ConfigurationError, Unavailable
 from authward.ports import Chance, Clock, KeyChange, Matched, SessionMatch, Store
-from authward.services.key_changes import ITSELF, KeyChanges, both, first_states
+from authward.services.key_changes import ITSELF, Decide, KeyChanges, both, first_states
 from authward.services.rings import Rings, Seals
 
 PUBLISHED_S = 300
@@ -36,13 +36,14 @@ PUBLISHED_S = 300
 
 log = logging.getLogger("authward.keys")
 
-Decide = Callable[[Sequence[StoredKey], int], KeyChange | None]
-
 
 @dataclass(frozen=True, slots=True)
 class KeyPolicy:
-    """What new access keys are for, how long what keys signed lives, and how often each ring is
-    rotated by itself. `unused` ends a refresh token, `grace` is that of a refresh. Milliseconds.
+    """What access keys are for, how long what keys signed lives, and how often each ring is rotated
+    by itself. `unused` ends a refresh token, `grace` is that of a refresh. Milliseconds.
+
+    Who `serves` brings the algorithm in. A command takes it for the very first keys only: the shell
+    it is called from may know nothing of it.
     """
 
     algorithm: Algorithm
@@ -50,6 +51,7 @@ class KeyPolicy:
     unused: int
     grace: int
     every: int | None = None
+    serves: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,25 +104,27 @@ class Keys:
         self, opened: Callable[[Sequence[Key]], Awaitable[None]] | None = None
     ) -> Rings:
         """Open the stored rings, making keys for those that have none, sealing all anew under a
-        changed master secret, and publishing a next key where there is none of the wanted kind.
-        `opened` is told the audit keys before anything is recorded: one of them signs that.
+        changed master secret, and publishing a next key where there is none, or, if it `serves`,
+        none of the wanted kind. `opened` is told the audit keys before anything is recorded: one of
+        them signs that.
 
         Raises ConfigurationError if the master secret is not the one they were sealed with, or a
         key is too weak.
         """
         store = self._store.keys
         keys = await store.all()
+        self._seals.check(keys)
         missing = [ring for ring in RINGS if all(key.ring != ring for key in keys)]
         if missing:
             made = await self._changes.make(
-                (ring, state) for ring in missing for state in first_states(ring)
+                ((ring, state) for ring in missing for state in first_states(ring)), after=keys
             )
             keys = await store.add_first([self._seals.seal(key) for key in made])
         if opened is not None:
             await opened(self._seals.audit(keys))
         if any(self._seals.outdated(key) for key in keys):
             keys = await store.change(self._changes.resealed)
-        if unfit(keys, self._policy.algorithm):
+        if unfit(keys, self._wanted):
             keys = await self._publish(keys)
         return await self._use(keys)
 
@@ -160,7 +164,8 @@ class Keys:
         Raises RotatedLately, ValidationError.
         """
         rings = ROTATING if ring is None else (check_rotates(ring),)
-        fresh = await self._changes.make((one, "pending") for one in rings)
+        there = await self._store.keys.all()
+        fresh = await self._changes.make(((one, "pending") for one in rings), after=there)
 
         def decide(keys: Sequence[StoredKey], now: int) -> KeyChange:
             for one in rings:
@@ -181,7 +186,7 @@ class Keys:
         rings = due(keys, about, every, lives)
         if not rings and not retirable(keys, about, lives, None):
             return
-        fresh = await self._changes.make((one, "pending") for one in rings)
+        fresh = await self._changes.make(((one, "pending") for one in rings), after=keys)
 
         def decide(keys: Sequence[StoredKey], now: int) -> KeyChange | None:
             turning = [one for one in due(keys, now, every, lives) if one in rings]
@@ -237,9 +242,10 @@ class Keys:
 
         Raises NotFound, KeyInUse.
         """
-        touched = {key.ring for key in doomed(await self._store.keys.all(), kid)}
+        there = await self._store.keys.all()
+        touched = {key.ring for key in doomed(there, kid)}
         fresh = await self._changes.make(
-            (one, state) for one in touched for state in first_states(one)
+            ((one, state) for one in touched for state in first_states(one)), after=there
         )
         dying: list[StoredKey] = []
         ending: list[SessionMatch | None] = []
@@ -267,25 +273,33 @@ class Keys:
         return rings
 
     async def _change(self, decide: Decide) -> list[StoredKey]:
-        """Change keys, and go by it here before anybody is answered."""
-        after = await self._store.keys.change(decide)
+        """Change keys, and go by it here before anybody is answered. Raises Unavailable, and
+        changes nothing, if this process cannot open them.
+        """
+        after = await self._store.keys.change(self._changes.if_opened(decide))
         await self.reload()
         return after
 
     async def _publish(self, keys: Sequence[StoredKey]) -> list[StoredKey]:
         """A next key of the wanted kind in each ring that has none."""
-        rings = unfit(keys, self._policy.algorithm)
-        fresh = await self._changes.make((ring, "pending") for ring in rings)
+        rings = unfit(keys, self._wanted)
+        fresh = await self._changes.make(
+            ((ring, "pending") for ring in rings), after=() if self._wanted else keys
+        )
 
         def decide(keys: Sequence[StoredKey], now: int) -> KeyChange | None:
-            found = unfit(keys, self._policy.algorithm)
+            found = unfit(keys, self._wanted)
             wanting = {ring: wrong for ring, wrong in found.items() if ring in rings}
             if not wanting:
                 return None
             wrong = [key for pending in wanting.values() for key in pending]
             return self._changes.replaced(wrong, self._changes.added(fresh, wanting, now), now)
 
-        return await self._store.keys.change(decide)
+        return await self._store.keys.change(self._changes.if_opened(decide))
+
+    @property
+    def _wanted(self) -> Algorithm | None:
+        return self._policy.algorithm if self._policy.serves else None
 
     def _to_retire(
         self, keys: Sequence[StoredKey], kid: str | None, now: int, live: Mapping[str, int]

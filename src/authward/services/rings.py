@@ -73,20 +73,24 @@ class Seals:
         self._chance = chance
 
     def open(self, stored: Iterable[StoredKey]) -> Rings:
-        """The rings of these keys. Raises ConfigurationError if the secret does not open them, or a
-        key is too weak.
+        """The rings of these keys, each under whichever of the secrets opens it. Raises
+        ConfigurationError if none does, or a key is too weak.
         """
-        return Rings.of([_opened(self._master, one) for one in stored if one.state != "retired"])
+        return Rings.of([self._key(one) for one in stored if one.state != "retired"])
+
+    def check(self, stored: Iterable[StoredKey]) -> None:
+        """Refuse to go on where a key that lives is opened by none of the secrets. Raises
+        ConfigurationError.
+        """
+        for one in stored:
+            if one.state != "retired":
+                self._key(one)
 
     def audit(self, stored: Iterable[StoredKey]) -> tuple[Key, ...]:
         """The keys of the audit log, the signing one first, under whichever of the secrets. Raises
         ConfigurationError.
         """
-        ring = [one for one in stored if one.ring == "audit"]
-        return _hmac_ring([_opened(self._opening(one), one) for one in ring], "audit")
-
-    def _opening(self, stored: StoredKey) -> MasterSecret:
-        return (self._previous or self._master) if self.outdated(stored) else self._master
+        return _hmac_ring([self._key(one) for one in stored if one.ring == "audit"], "audit")
 
     def seal(self, key: Key) -> StoredKey:
         """The key as it may be stored."""
@@ -108,8 +112,7 @@ class Seals:
 
     def renewed(self, stored: StoredKey) -> StoredKey:
         """The same key under the present secret. Raises ConfigurationError."""
-        key = _opened(self._previous or self._master, stored)
-        return replace(stored, sealed=self.seal(key).sealed)
+        return replace(stored, sealed=self.seal(self._key(stored)).sealed)
 
     def moved(self, stored: StoredKey, state: State, now: int) -> StoredKey:
         """The key in another state since `now`. What is retired can never be opened again. Raises
@@ -117,11 +120,19 @@ class Seals:
         """
         if state == "retired":
             return replace(stored, state=state, sealed=b"", retired_at=now)
-        key = replace(_opened(self._master, stored), state=state)
+        key = replace(self._key(stored), state=state)
         moved = replace(stored, state=state, sealed=self.seal(key).sealed)
         if state == "signing":
             return replace(moved, signing_at=now)
         return replace(moved, verifying_at=now)
+
+    def _key(self, stored: StoredKey) -> Key:
+        try:
+            return _opened(self._master, stored)
+        except ConfigurationError:
+            if self._previous is None:
+                raise
+            return _opened(self._previous, stored)
 
 
 def new_key(ring: Ring, algorithm: Algorithm, state: State, chance: Chance) -> Key:

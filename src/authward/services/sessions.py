@@ -56,6 +56,10 @@ class Sessions:
         self._clock = clock
         self._chance = chance
 
+    def require_fresh(self) -> None:
+        """Refuse what would end in `open`, before it costs anything. Raises Unavailable."""
+        self._tokens.require_fresh()
+
     async def open(
         self, user: User, client: Client, *, kind: str, replaces: str | None
     ) -> SignedIn | None:

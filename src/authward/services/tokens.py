@@ -42,7 +42,9 @@ class _Memory:
 
 
 class Tokens:
-    """All tokens of this process."""
+    """All tokens of this process. Whatever signs or verifies raises Unavailable where the feed is
+    too old: the key may have been killed.
+    """
 
     def __init__(
         self, rings: Rings, policy: TokenPolicy, feed: Feed, clock: Clock, chance: Chance
@@ -61,8 +63,19 @@ class Tokens:
         self._memory = _Memory(rings, self._feed)
         self._feed.watching.tell_all()
 
+    def require_fresh(self) -> None:
+        """Refuse where a key may have been killed since the feed was read. Raises Unavailable."""
+        self._feed.require_fresh()
+
+    @property
+    def jwks(self) -> bytes:
+        """What others may know of the access ring. Raises Unavailable."""
+        return self._rings.jwks
+
     @property
     def _rings(self) -> Rings:
+        # Whatever signs or verifies passes here, or asks by itself.
+        self._feed.require_fresh()
         return self._memory.rings
 
     def verify(self, token: str, *, stale: bool = False) -> Principal:
@@ -121,7 +134,6 @@ class Tokens:
         would be now, if its session lives and its rights are not superseded. No I/O. Raises
         InvalidToken, TokenExpired, TokenRevoked, Unavailable.
         """
-        self._feed.require_fresh()
         principal = self._principal(self.whose(token))
         self._feed.revocations.check(
             principal.id,
