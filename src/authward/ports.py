@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 from typing import Literal, Protocol
 
+from authward.core.anchors import Anchors
 from authward.core.audit import Client, Event
 from authward.core.chain import AuditKeys, Checkpoint
 from authward.core.chain_proof import Proof, Pruned
@@ -459,9 +460,7 @@ class AuditChains(Protocol):
         """
         ...
 
-    async def verify(
-        self, anchors: Mapping[int, str], on_rows: Callable[[int, int], None]
-    ) -> Proof:
+    async def verify(self, anchors: Anchors, on_rows: Callable[[int, int], None]) -> Proof:
         """Hold the log as it is now against its chains. `on_rows` is told how many rows are done,
         of how many.
         """

@@ -1,10 +1,12 @@
 """The promises of `AuditChains`, and those of `AuditLog` that touch them."""
 
+import json
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 
+from authward.core.anchors import Anchors, anchors_of
 from authward.core.audit import Client, Event
 from authward.core.chain_proof import Problem, Proof
 from authward.errors import Unavailable
@@ -20,7 +22,7 @@ def silent(*done: Any) -> None:
     """Nobody watches."""
 
 
-async def proof_of(store: SqlStore, anchors: dict[int, str] | None = None) -> Proof:
+async def proof_of(store: SqlStore, anchors: Anchors | None = None) -> Proof:
     return await store.chains.verify(anchors or {}, silent)
 
 
@@ -145,7 +147,7 @@ class TestCheckpoints:
         await begun.audit.record([happened("one")])
         made = await begun.chains.checkpoint()
         assert made is not None
-        anchors = {made.number: made.hash.hex()}
+        anchors = {made.number: (made.hash.hex(),)}
         assert (await proof_of(begun, anchors)).holds
         for table in ("audit_events", "audit_writers"):
             await run(begun, f"DELETE FROM {table}")
@@ -154,6 +156,27 @@ class TestCheckpoints:
         proof = await proof_of(begun, anchors)
         assert proof.first is not None
         assert proof.first.why == "checkpoint 2, which the anchor names, is missing"
+
+    async def test_a_rollback_shows_though_its_number_was_signed_anew(
+        self, begun: SqlStore, other: SqlStore
+    ) -> None:
+        """The next checkpoint after a rollback takes the number of one that is gone."""
+        await begun.audit.record([happened("to be hidden")])
+        first = await begun.chains.checkpoint()
+        for table in ("audit_events", "audit_writers"):
+            await run(begun, f"DELETE FROM {table}")
+        await run(begun, "DELETE FROM audit_checkpoints WHERE number > 1")
+        await other.audit.record([happened("after")])
+        second = await other.chains.checkpoint()
+        assert first is not None
+        assert second is not None
+        assert first.number == second.number == 2
+        kept = [{"number": 2, "hash": one.hash.hex()} for one in (first, second)]
+        lines = [json.dumps({"time": "", "kind": "checkpoint", **one}) for one in kept]
+        [problem] = (await proof_of(begun, anchors_of(lines))).problems
+        for one in kept:
+            assert str(one["hash"]) in problem.why
+        assert "the log was rolled back in between" in problem.why
 
     async def test_a_head_that_is_none_of_ours_is_not_signed(self, begun: SqlStore) -> None:
         await begun.audit.record([happened("one")])

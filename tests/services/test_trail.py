@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from authward.core.anchors import Anchors
 from authward.core.audit import Client, Event
 from authward.errors import Unavailable, ValidationError
 from authward.ports import AuditQuery
@@ -25,7 +26,7 @@ def numbered(number: int) -> Event:
     return Event("session.ended", HERE, session=f"n{number}")
 
 
-async def holds(services: Services, anchors: dict[int, str] | None = None) -> bool:
+async def holds(services: Services, anchors: Anchors | None = None) -> bool:
     return (await services.store.chains.verify(anchors or {}, silent)).holds
 
 
@@ -67,7 +68,7 @@ async def test_a_checkpoint_is_a_line_of_the_log_and_an_anchor(
     line = json.loads(caplog.records[-1].getMessage())
     assert line["kind"] == "checkpoint"
     assert line["time"].endswith("Z")
-    assert await holds(services, {line["number"]: line["hash"]})
+    assert await holds(services, {line["number"]: (line["hash"],)})
     assert await services.trail.checkpoint() is None
 
 

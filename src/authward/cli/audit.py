@@ -13,6 +13,7 @@ from authward.cli.export import Writer, writer_of
 from authward.cli.moments import moment_option
 
 if TYPE_CHECKING:
+    from authward.core.anchors import Anchors
     from authward.core.chain_proof import Proof, Pruned
     from authward.ports import AuditQuery, AuditRow
     from authward.services import Services
@@ -133,7 +134,7 @@ def verify(anchor: TextIO | None, database_url: str | None, as_json: bool) -> No
     """Prove that no row was edited, deleted, added or moved."""
     from authward.core.anchors import anchors_of
 
-    anchors = {} if anchor is None else anchors_of(anchor)
+    anchors: Anchors = {} if anchor is None else anchors_of(anchor)
     if anchor is not None and not anchors:
         raise click.UsageError("--anchor: no checkpoint is told of there.")
 
@@ -289,7 +290,7 @@ def _line(data: dict[str, Any]) -> str:
     return printable(" ".join(words), 2000)
 
 
-def _proof_data(proof: Proof, anchors: dict[int, str]) -> dict[str, Any]:
+def _proof_data(proof: Proof, anchors: Anchors) -> dict[str, Any]:
     first = proof.first
     return {
         "holds": proof.holds,
@@ -305,7 +306,7 @@ def _proof_data(proof: Proof, anchors: dict[int, str]) -> dict[str, Any]:
     }
 
 
-def _say_proof(proof: Proof, anchors: dict[int, str]) -> None:
+def _say_proof(proof: Proof, anchors: Anchors) -> None:
     for one in proof.problems:
         click.echo(_told(one.row, one.why), err=True)
     if proof.unchained:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from itertools import takewhile
 from typing import Any
 
@@ -21,6 +21,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import DBAPIError
 
+from authward.core.anchors import Anchors
 from authward.core.chain import (
     Checkpoint,
     Head,
@@ -151,9 +152,7 @@ class SqlChains:
 
     # --- verifying -----------------------------------------------------------------------
 
-    async def verify(
-        self, anchors: Mapping[int, str], on_rows: Callable[[int, int], None]
-    ) -> Proof:
+    async def verify(self, anchors: Anchors, on_rows: Callable[[int, int], None]) -> Proof:
         prover = Prover(self._chains.signing, anchors)
         async with self._database.snapshot() as read:
             await _tell_checkpoints(read, prover)
