@@ -217,6 +217,29 @@ class TestOlderRows:
         assert (proof.holds, proof.rows, proof.unchained) == (True, 1, 0)
         assert await store.chains.prune(10_000, silent) == (0, None)
 
+    async def test_two_may_prune_them_at_once(self, store: SqlStore, other: SqlStore) -> None:
+        """Each counts what is left from what the other has left, not from what it once read."""
+        for number in range(1, 601):
+            await run(store, OLD, id=number)
+        assert await store.chains.checkpoint() is not None
+        done = await at_once(one.chains.prune(10_000, silent) for one in (store, other))
+        assert [one.problem for one in done] == [None, None]
+        assert sum(one.rows for one in done) == 600
+        proof = await proof_of(store)
+        assert (proof.holds, proof.rows, proof.unchained) == (True, 0, 0)
+
+    async def test_what_was_put_in_later_is_not_pruned_away(self, store: SqlStore) -> None:
+        await run(store, OLD, id=1)
+        assert await store.chains.checkpoint() is not None
+        await run(store, OLD, id=7)
+        assert await store.chains.prune(10_000, silent) == (1, None)
+        assert (await proof_of(store)).first == Problem(7, "is in no chain")
+
+    async def test_the_highest_id_there_can_be_is_named(self, begun: SqlStore) -> None:
+        """Who may write to the database must not make `verify` fall over what it finds."""
+        await run(begun, OLD, id=2**63 - 1)
+        assert (await proof_of(begun)).first == Problem(2**63 - 1, "is in no chain")
+
 
 OLD = (
     "INSERT INTO audit_events (id, at, kind, outcome, ip, user_agent, request_id, detail)"
@@ -271,8 +294,32 @@ class TestPruning:
         between = await self.filled(begun, clock)
         done = await at_once(one.chains.prune(between, silent) for one in (begun, other))
         assert [one.problem for one in done] == [None, None]
-        assert sum(one.rows for one in done) <= 600
-        await begun.chains.prune(between, silent)
+        assert sum(one.rows for one in done) == 600
+        proof = await proof_of(begun)
+        assert (proof.holds, proof.rows) == (True, 3)
+
+    async def test_whoever_is_overtaken_takes_it_for_no_tampering(
+        self,
+        begun: SqlStore,
+        other: SqlStore,
+        clock: TurnedClock,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """Another process prunes a part of a chain after we read where chains begin."""
+        between = await self.filled(begun, clock)
+        [row] = await begun.audit.after(AuditQuery(kind="old300"), 1, last=0)
+        read = begun.database.read
+
+        async def overtaken(*asked: Any) -> Any:
+            found = await read(*asked)
+            monkeypatch.setattr(begun.database, "read", read)
+            await run(begun, "UPDATE audit_events SET actor = 'x' WHERE id = :id", id=row.id)
+            assert (await other.chains.prune(between, silent)).rows == 250
+            await run(begun, "UPDATE audit_events SET actor = NULL WHERE id = :id", id=row.id)
+            return found
+
+        monkeypatch.setattr(begun.database, "read", overtaken)
+        assert await begun.chains.prune(between, silent) == (350, None)
         proof = await proof_of(begun)
         assert (proof.holds, proof.rows) == (True, 3)
 

@@ -229,6 +229,11 @@ class Prover:
         """The first thing that is wrong so far."""
         return self._problems[0] if self._problems else None
 
+    @property
+    def older(self) -> tuple[int, int] | None:
+        """How many rows are older than the chains, and the highest id of theirs."""
+        return self._old
+
     def row(self, row: StoredRow) -> None:
         """The next row."""
         self.rows += 1
