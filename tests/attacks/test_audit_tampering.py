@@ -118,7 +118,7 @@ async def honest(stores: Stores, url: str, clock: TurnedClock) -> World:
     assert await other.chains.checkpoint() is not None
     pruned = await one.chains.prune(int(clock.now() * 1000) - 30 * DAY, lambda rows: None)
     assert pruned == (5, None), pruned
-    assert await one.audit.erase("user-3") == 3
+    assert await one.audit.erase("user-3") == (3, ())
     before.append(await dumped(one))
     await other.audit.record([event(20)])
     third = await stores(url)

@@ -341,7 +341,7 @@ class TestErasing:
             ]
         )
         before = await begun.audit.latest(10)
-        assert await begun.audit.erase(ADA) == 4
+        assert await begun.audit.erase(ADA) == (4, ())
         assert (await proof_of(begun)).holds
         own, failed, by_eve, on_eve, eves = reversed(
             [row.event for row in await begun.audit.latest(10)]
@@ -352,9 +352,9 @@ class TestErasing:
         assert by_eve == Event("user.role_set", AT_EVES, actor=EVE)
         assert on_eve == Event("user.role_set", gone, subject=EVE, detail={"role": "user"})
         assert eves == before[0].event
-        assert await begun.audit.erase(ADA) == 0
+        assert await begun.audit.erase(ADA) == (0, ())
         # The other one of a row of two, later.
-        assert await begun.audit.erase(EVE) == 3
+        assert await begun.audit.erase(EVE) == (3, ())
         assert (await proof_of(begun)).holds
 
     async def test_nothing_of_the_person_is_left_in_any_column(self, begun: SqlStore) -> None:
@@ -370,8 +370,25 @@ class TestErasing:
         await run(store, "UPDATE audit_events SET subject = :s, actor = :s", s=ADA)
         assert await store.chains.checkpoint() is not None
         await store.audit.record([happened(subject=ADA) for _ in range(600)])
-        assert await store.audit.erase(ADA) == 601
+        assert await store.audit.erase(ADA) == (601, ())
         assert (await proof_of(store)).holds
+
+    async def test_a_row_whose_chain_has_no_head_is_left_and_named(
+        self, begun: SqlStore, other: SqlStore
+    ) -> None:
+        """Who takes a head away must not keep all the rest from being erased."""
+        await begun.audit.record([happened(subject=ADA) for _ in range(510)])
+        rows = [row.id for row in await begun.audit.after(AuditQuery(), 600, last=0)]
+        await run(begun, "DELETE FROM audit_writers")
+        await other.audit.record([happened(subject=ADA), happened(subject=ADA)])
+        await run(begun, OLD, id=10_000)
+        await run(begun, "UPDATE audit_events SET subject = :s WHERE id = 10000", s=ADA)
+        assert await begun.audit.erase(ADA) == (3, tuple(rows))
+        await run(begun, "UPDATE audit_writers SET kid = 'another'")
+        await other.audit.record([happened(subject=EVE)])
+        await run(begun, "UPDATE audit_writers SET kid = 'another'")
+        [last] = await begun.audit.page(AuditQuery(user=EVE), 2, before=None)
+        assert await begun.audit.erase(EVE) == (0, (last.id,))
 
 
 class TestReading:

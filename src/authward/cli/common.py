@@ -102,6 +102,7 @@ def with_services(
     async def run() -> T:
         auth = Authward(settings)
         await auth.startup()
+        await auth.services.trail.leave()
         try:
             return await work(auth.services)
         finally:
@@ -120,10 +121,11 @@ def _told(work: Coroutine[Any, Any, T], *, as_json: bool) -> T:
         fail(str(error), WRONG_USAGE, error="configuration_error", as_json=as_json)
     except Refusal as refusal:
         code = WRONG_USAGE if isinstance(refusal, ValidationError) else NOT_SO
-        fail(_explain(refusal), code, error=refusal.code, as_json=as_json)
+        fail(explain(refusal), code, error=refusal.code, as_json=as_json)
 
 
-def _explain(refusal: Refusal) -> str:
+def explain(refusal: Refusal) -> str:
+    """What a refusal says to an operator."""
     if refusal.details:
         return "\n".join(
             f"{_OPTIONS.get(detail.field, detail.field)}: {detail.message}"

@@ -56,6 +56,7 @@ _HEADS = select(*(audit_writers.c[name] for name in ("writer", "kid", "count", "
 _SIGNED_HEADS = _HEADS.add_columns(audit_writers.c.mac, audit_writers.c.marked)
 _CHECKPOINT = select(audit_checkpoints).order_by(audit_checkpoints.c.number)
 _CHECKPOINTS = _CHECKPOINT.where(audit_checkpoints.c.number > _FROM).limit(STEP)
+_ANY = select(audit_checkpoints.c.number).limit(1)
 _LAST = select(audit_checkpoints).order_by(audit_checkpoints.c.number.desc()).limit(1)
 # Those that tell what may be missing. What is in a body is read after its signature.
 _OF_PRUNING = _CHECKPOINT.where(
@@ -113,6 +114,9 @@ class SqlChains:
     @property
     def wrote(self) -> bool:
         return self._chains.wrote
+
+    async def begun(self) -> bool:
+        return bool(await self._database.read(_ANY))
 
     # --- checkpoints ---------------------------------------------------------------------
 
