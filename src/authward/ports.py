@@ -14,8 +14,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
+from authward.core.anchors import Anchors
 from authward.core.audit import Client, Event
 from authward.core.chain import AuditKeys, Checkpoint
 from authward.core.chain_proof import Proof, Pruned
@@ -416,6 +417,13 @@ class AuditQuery:
     until: int | None = None
 
 
+class Erased(NamedTuple):
+    """How many rows were erased, and the ids of those that could not be."""
+
+    rows: int
+    left: tuple[int, ...]
+
+
 class AuditLog(Protocol):
     def use(self, keys: AuditKeys) -> None:
         """Sign with these keys from now on. Nothing can be recorded before."""
@@ -441,9 +449,10 @@ class AuditLog(Protocol):
         """
         ...
 
-    async def erase(self, user_id: str) -> int:
+    async def erase(self, user_id: str) -> Erased:
         """Erase what the rows tell of an account: as actor, and as subject. Kinds, times and
-        outcomes stay, and so do the chains. How many rows it were; not one transaction.
+        outcomes stay, and so do the chains. A row whose chain has no head of ours is left: nobody
+        could tell later that we erased it. Not one transaction.
         """
         ...
 
@@ -456,15 +465,17 @@ class AuditChains(Protocol):
         """Whether this process has recorded anything."""
         ...
 
+    async def begun(self) -> bool:
+        """Whether there is any checkpoint."""
+        ...
+
     async def checkpoint(self, *, every: int = 0) -> Checkpoint | None:
         """Sign where every chain is now. None if none has moved since the last one, or if that is
         younger than `every` milliseconds. The first is to be written before any row is.
         """
         ...
 
-    async def verify(
-        self, anchors: Mapping[int, str], on_rows: Callable[[int, int], None]
-    ) -> Proof:
+    async def verify(self, anchors: Anchors, on_rows: Callable[[int, int], None]) -> Proof:
         """Hold the log as it is now against its chains. `on_rows` is told how many rows are done,
         of how many.
         """

@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
+from authward.core.anchors import Anchors
 from authward.core.audit import Client, Event
 from authward.core.chain import (
     AuditKeys,
@@ -85,7 +86,7 @@ class World:
     store: SqlStore
     now: Dump
     before: list[Dump]
-    anchors: dict[int, str]
+    anchors: Anchors
 
     async def proof(self) -> Proof:
         return await self.store.chains.verify(self.anchors, lambda done, total: None)
@@ -117,14 +118,14 @@ async def honest(stores: Stores, url: str, clock: TurnedClock) -> World:
     assert await other.chains.checkpoint() is not None
     pruned = await one.chains.prune(int(clock.now() * 1000) - 30 * DAY, lambda rows: None)
     assert pruned == (5, None), pruned
-    assert await one.audit.erase("user-3") == 3
+    assert await one.audit.erase("user-3") == (3, ())
     before.append(await dumped(one))
     await other.audit.record([event(20)])
     third = await stores(url)
     await third.audit.record([event(21), event(22)])
     last = await one.chains.checkpoint()
     assert last is not None
-    world = World(one, await dumped(one), before, {last.number: last.hash.hex()})
+    world = World(one, await dumped(one), before, {last.number: (last.hash.hex(),)})
     proof = await world.proof()
     assert proof.holds, proof.problems
     assert proof.rows == 15

@@ -128,10 +128,12 @@ def test_an_anchor_tells_what_was_rolled_back(run: Run, told: Path) -> None:
     edit(told, "CREATE TABLE kept AS SELECT * FROM audit_checkpoints")
     run("users enable --email ada@example.com")
     anchor = Path("anchor.log")
+    # A command leaves checkpoints to the servers: one in no log is no anchor.
+    assert said(run("audit verify --json"))["checkpoints"] == 1
+    anchor.write_text(run("audit checkpoint").stdout, encoding="utf-8")
     assert run("audit checkpoint").output == "Nothing happened since the last checkpoint\n"
     assert said(run("audit checkpoint --json")) is None
     last = said(run("audit verify --json"))["last"]
-    anchor.write_text(json.dumps({"kind": "checkpoint", **last}) + "\n", encoding="utf-8")
     done = run("audit verify --anchor anchor.log")
     assert "Without" not in done.output
     # As it was before: the row, its chain and its checkpoint are gone, and all the rest is true.
@@ -164,16 +166,25 @@ def test_rows_that_are_older_than_the_chains(run: Run, database: Path) -> None:
 
 def test_a_person_is_erased(run: Run, told: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ada = json.loads(run("audit tail --json -n 1").stdout)["subject"]
-    assert said(run("audit erase ada@example.com --yes --json")) == {"erased": 3}
+    assert said(run("audit erase ada@example.com --yes --json")) == {"erased": 3, "left": []}
     assert ada not in run("audit export").output
     assert run("audit erase --yes", ada).stdout == "Erased from 0 rows\n"
     assert said(run("audit verify --json"))["holds"]
+    run("users create --email eve@example.com --password-stdin", input=PASSWORD)
+    eve = json.loads(run("audit tail --json -n 1").stdout)["subject"]
+    edit(told, "DELETE FROM audit_writers")
+    broken = run("audit erase eve@example.com --yes", code=1)
+    assert broken.stdout == "Erased from 0 rows\n"
+    assert "is left: its chain has no head that we signed" in broken.stderr
+    assert len(said(run("audit erase --yes --json", eve, code=1))["left"]) == 1
     monkeypatch.setattr("authward.cli.audit.someone_there", lambda: True)
     assert run("audit erase", ada, input="n\n", code=1).exit_code == 1
 
 
 def test_old_rows_are_pruned(run: Run, told: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert said(run("audit prune --before 1d --yes --json")) == {"pruned": 0, "problem": None}
+    assert said(run("audit prune --before 1d --yes --json")) == {
+        **{"pruned": 0, "problem": None, "anchor": None},
+    }
     edit(told, "UPDATE audit_events SET kind = 'x' WHERE id = 2")
     broken = run("audit prune --before 2100-01-01T00:00:00Z --yes", code=1)
     assert "It ended there: row 2 was edited" in broken.stderr
@@ -182,7 +193,12 @@ def test_old_rows_are_pruned(run: Run, told: Path, monkeypatch: pytest.MonkeyPat
     edit(told, "UPDATE audit_events SET kind = 'user.created' WHERE id = 2")
     monkeypatch.setattr("authward.cli.audit.someone_there", lambda: True)
     assert "Aborted" in run("audit prune --before 0s", input="n\n", code=1).output
-    assert "rows\n" in run("audit prune --before 2100-01-01T00:00:00Z", input="y\n").stdout
+    pruned = run("audit prune --before 2100-01-01T00:00:00Z", input="y\n").stdout
+    assert "rows\n" in pruned
+    Path("anchor.log").write_text(pruned, encoding="utf-8")
+    assert said(run("audit verify --json --anchor anchor.log"))["anchors"] == 1
+    pruned = said(run("audit prune --before 2100-01-01T00:00:00Z --yes --json"))
+    assert pruned["anchor"] == said(run("audit verify --json"))["last"]
     kinds = [json.loads(line)["kind"] for line in run("audit tail --json").stdout.splitlines()]
     assert set(kinds) == {"audit.pruned"}
     assert said(run("audit verify --json"))["holds"]

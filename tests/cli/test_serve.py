@@ -115,7 +115,7 @@ def test_a_database_that_goes_away_meanwhile(
 
     monkeypatch.setattr("authward.app.Authward.startup", away)
     result = run("serve --port 0", code=1)
-    assert result.stderr == "authward: Temporarily unavailable\n"
+    assert result.stderr == "authward: Temporarily unavailable (gone)\n"
 
 
 @pytest.mark.parametrize("words", ["--port 70000", "--workers 0", "--workers x", "--colour", "x"])

@@ -1,10 +1,12 @@
 """The promises of `AuditChains`, and those of `AuditLog` that touch them."""
 
+import json
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 
+from authward.core.anchors import Anchors, anchors_of
 from authward.core.audit import Client, Event
 from authward.core.chain_proof import Problem, Proof
 from authward.errors import Unavailable
@@ -20,7 +22,7 @@ def silent(*done: Any) -> None:
     """Nobody watches."""
 
 
-async def proof_of(store: SqlStore, anchors: dict[int, str] | None = None) -> Proof:
+async def proof_of(store: SqlStore, anchors: Anchors | None = None) -> Proof:
     return await store.chains.verify(anchors or {}, silent)
 
 
@@ -145,7 +147,7 @@ class TestCheckpoints:
         await begun.audit.record([happened("one")])
         made = await begun.chains.checkpoint()
         assert made is not None
-        anchors = {made.number: made.hash.hex()}
+        anchors = {made.number: (made.hash.hex(),)}
         assert (await proof_of(begun, anchors)).holds
         for table in ("audit_events", "audit_writers"):
             await run(begun, f"DELETE FROM {table}")
@@ -154,6 +156,27 @@ class TestCheckpoints:
         proof = await proof_of(begun, anchors)
         assert proof.first is not None
         assert proof.first.why == "checkpoint 2, which the anchor names, is missing"
+
+    async def test_a_rollback_shows_though_its_number_was_signed_anew(
+        self, begun: SqlStore, other: SqlStore
+    ) -> None:
+        """The next checkpoint after a rollback takes the number of one that is gone."""
+        await begun.audit.record([happened("to be hidden")])
+        first = await begun.chains.checkpoint()
+        for table in ("audit_events", "audit_writers"):
+            await run(begun, f"DELETE FROM {table}")
+        await run(begun, "DELETE FROM audit_checkpoints WHERE number > 1")
+        await other.audit.record([happened("after")])
+        second = await other.chains.checkpoint()
+        assert first is not None
+        assert second is not None
+        assert first.number == second.number == 2
+        kept = [{"number": 2, "hash": one.hash.hex()} for one in (first, second)]
+        lines = [json.dumps({"time": "", "kind": "checkpoint", **one}) for one in kept]
+        [problem] = (await proof_of(begun, anchors_of(lines))).problems
+        for one in kept:
+            assert str(one["hash"]) in problem.why
+        assert "the log was rolled back in between" in problem.why
 
     async def test_a_head_that_is_none_of_ours_is_not_signed(self, begun: SqlStore) -> None:
         await begun.audit.record([happened("one")])
@@ -193,6 +216,29 @@ class TestOlderRows:
         proof = await proof_of(store)
         assert (proof.holds, proof.rows, proof.unchained) == (True, 1, 0)
         assert await store.chains.prune(10_000, silent) == (0, None)
+
+    async def test_two_may_prune_them_at_once(self, store: SqlStore, other: SqlStore) -> None:
+        """Each counts what is left from what the other has left, not from what it once read."""
+        for number in range(1, 601):
+            await run(store, OLD, id=number)
+        assert await store.chains.checkpoint() is not None
+        done = await at_once(one.chains.prune(10_000, silent) for one in (store, other))
+        assert [one.problem for one in done] == [None, None]
+        assert sum(one.rows for one in done) == 600
+        proof = await proof_of(store)
+        assert (proof.holds, proof.rows, proof.unchained) == (True, 0, 0)
+
+    async def test_what_was_put_in_later_is_not_pruned_away(self, store: SqlStore) -> None:
+        await run(store, OLD, id=1)
+        assert await store.chains.checkpoint() is not None
+        await run(store, OLD, id=7)
+        assert await store.chains.prune(10_000, silent) == (1, None)
+        assert (await proof_of(store)).first == Problem(7, "is in no chain")
+
+    async def test_the_highest_id_there_can_be_is_named(self, begun: SqlStore) -> None:
+        """Who may write to the database must not make `verify` fall over what it finds."""
+        await run(begun, OLD, id=2**63 - 1)
+        assert (await proof_of(begun)).first == Problem(2**63 - 1, "is in no chain")
 
 
 OLD = (
@@ -248,8 +294,32 @@ class TestPruning:
         between = await self.filled(begun, clock)
         done = await at_once(one.chains.prune(between, silent) for one in (begun, other))
         assert [one.problem for one in done] == [None, None]
-        assert sum(one.rows for one in done) <= 600
-        await begun.chains.prune(between, silent)
+        assert sum(one.rows for one in done) == 600
+        proof = await proof_of(begun)
+        assert (proof.holds, proof.rows) == (True, 3)
+
+    async def test_whoever_is_overtaken_takes_it_for_no_tampering(
+        self,
+        begun: SqlStore,
+        other: SqlStore,
+        clock: TurnedClock,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """Another process prunes a part of a chain after we read where chains begin."""
+        between = await self.filled(begun, clock)
+        [row] = await begun.audit.after(AuditQuery(kind="old300"), 1, last=0)
+        read = begun.database.read
+
+        async def overtaken(*asked: Any) -> Any:
+            found = await read(*asked)
+            monkeypatch.setattr(begun.database, "read", read)
+            await run(begun, "UPDATE audit_events SET actor = 'x' WHERE id = :id", id=row.id)
+            assert (await other.chains.prune(between, silent)).rows == 250
+            await run(begun, "UPDATE audit_events SET actor = NULL WHERE id = :id", id=row.id)
+            return found
+
+        monkeypatch.setattr(begun.database, "read", overtaken)
+        assert await begun.chains.prune(between, silent) == (350, None)
         proof = await proof_of(begun)
         assert (proof.holds, proof.rows) == (True, 3)
 
@@ -271,7 +341,7 @@ class TestErasing:
             ]
         )
         before = await begun.audit.latest(10)
-        assert await begun.audit.erase(ADA) == 4
+        assert await begun.audit.erase(ADA) == (4, ())
         assert (await proof_of(begun)).holds
         own, failed, by_eve, on_eve, eves = reversed(
             [row.event for row in await begun.audit.latest(10)]
@@ -282,9 +352,9 @@ class TestErasing:
         assert by_eve == Event("user.role_set", AT_EVES, actor=EVE)
         assert on_eve == Event("user.role_set", gone, subject=EVE, detail={"role": "user"})
         assert eves == before[0].event
-        assert await begun.audit.erase(ADA) == 0
+        assert await begun.audit.erase(ADA) == (0, ())
         # The other one of a row of two, later.
-        assert await begun.audit.erase(EVE) == 3
+        assert await begun.audit.erase(EVE) == (3, ())
         assert (await proof_of(begun)).holds
 
     async def test_nothing_of_the_person_is_left_in_any_column(self, begun: SqlStore) -> None:
@@ -300,8 +370,25 @@ class TestErasing:
         await run(store, "UPDATE audit_events SET subject = :s, actor = :s", s=ADA)
         assert await store.chains.checkpoint() is not None
         await store.audit.record([happened(subject=ADA) for _ in range(600)])
-        assert await store.audit.erase(ADA) == 601
+        assert await store.audit.erase(ADA) == (601, ())
         assert (await proof_of(store)).holds
+
+    async def test_a_row_whose_chain_has_no_head_is_left_and_named(
+        self, begun: SqlStore, other: SqlStore
+    ) -> None:
+        """Who takes a head away must not keep all the rest from being erased."""
+        await begun.audit.record([happened(subject=ADA) for _ in range(510)])
+        rows = [row.id for row in await begun.audit.after(AuditQuery(), 600, last=0)]
+        await run(begun, "DELETE FROM audit_writers")
+        await other.audit.record([happened(subject=ADA), happened(subject=ADA)])
+        await run(begun, OLD, id=10_000)
+        await run(begun, "UPDATE audit_events SET subject = :s WHERE id = 10000", s=ADA)
+        assert await begun.audit.erase(ADA) == (3, tuple(rows))
+        await run(begun, "UPDATE audit_writers SET kid = 'another'")
+        await other.audit.record([happened(subject=EVE)])
+        await run(begun, "UPDATE audit_writers SET kid = 'another'")
+        [last] = await begun.audit.page(AuditQuery(user=EVE), 2, before=None)
+        assert await begun.audit.erase(EVE) == (0, (last.id,))
 
 
 class TestReading:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from authward.core.anchors import Anchors
 from authward.core.audit import Client, Event
 from authward.core.chain import (
     AuditKeys,
@@ -58,7 +59,7 @@ class Log:
         previous = found[-1].hash if found else b""
         return Checkpoint(len(found) + 1, 5, KEYS.kid, previous, body).signed(KEYS)
 
-    def proof(self, anchors: dict[int, str] | None = None) -> Proof:
+    def proof(self, anchors: Anchors | None = None) -> Proof:
         prover = Prover(KEYS, anchors or {})
         for checkpoint in self.checkpoints:
             prover.checkpoint(checkpoint)
@@ -74,7 +75,7 @@ class Log:
 def test_an_honest_log_holds():
     log = Log()
     last = log.checkpoints[-1]
-    anchors = {2: last.hash.hex()}
+    anchors = {2: (last.hash.hex(),)}
     assert log.proof(anchors) == Proof(5, 1, 2, 0, (2, last.hash.hex()), 0, ())
     assert log.proof().holds
     assert log.proof().first is None
@@ -274,11 +275,21 @@ def test_a_chain_that_is_gone_whole():
 
 def test_an_anchor_that_is_another_or_not_there():
     log = Log()
-    proof = log.proof({2: "0" * 64, 3: "0" * 64})
+    proof = log.proof({2: ("0" * 64,), 3: ("0" * 64,)})
     assert [one.why for one in proof.problems] == [
         "checkpoint 2 is not the one of the anchor",
         "checkpoint 3, which the anchor names, is missing",
     ]
+
+
+def test_two_hashes_of_one_number_are_a_rollback():
+    log = Log()
+    own = log.checkpoints[-1].hash.hex()
+    [problem] = log.proof({2: ("0" * 64, own)}).problems
+    assert problem.why == (
+        f"checkpoint 2 was signed 2 times, as the anchor has it ({'0' * 64} and {own}): "
+        "the log was rolled back in between"
+    )
 
 
 def test_problems_are_told_up_to_a_hundred_and_counted_beyond():

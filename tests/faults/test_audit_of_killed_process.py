@@ -15,6 +15,7 @@ import pytest
 from sqlalchemy import text
 
 from authward import Authward
+from authward.core.anchors import Anchors
 from authward.core.chain_proof import Proof
 from tests.serving import ROOT, SECRET
 
@@ -64,7 +65,7 @@ async def test_an_honest_log_of_four_of_which_one_is_killed(database: str) -> No
 async def check(auth: Authward) -> None:
     store: Any = auth.services.store
 
-    async def proof(anchors: dict[int, str] | None = None) -> Proof:
+    async def proof(anchors: Anchors | None = None) -> Proof:
         found: Proof = await store.chains.verify(anchors or {}, lambda done, total: None)
         return found
 
@@ -82,10 +83,10 @@ async def check(auth: Authward) -> None:
     made = await auth.services.trail.checkpoint()
     last = honest.last if made is None else (made.number, made.hash.hex())
     assert last is not None
-    assert (await proof(dict([last]))).holds
+    assert (await proof({last[0]: (last[1],)})).holds
     gone = text(
         "DELETE FROM audit_events WHERE id = (SELECT id FROM audit_events"
         " ORDER BY id DESC LIMIT 1 OFFSET 20)"
     )
     assert await store.database.write(lambda tx: tx.run(gone)) == 1
-    assert not (await proof(dict([last]))).holds
+    assert not (await proof({last[0]: (last[1],)})).holds

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+from authward.core.anchors import Anchors
 from authward.core.audit import Client, Event
 from authward.errors import Unavailable, ValidationError
 from authward.ports import AuditQuery
 from authward.services import Services, trail
+from authward.stores.checkpoints import SqlChains
 from authward.testing import TurnableClock
 from tests.services.conftest import HERE, Make, principal_of, register, told
 
@@ -25,7 +27,7 @@ def numbered(number: int) -> Event:
     return Event("session.ended", HERE, session=f"n{number}")
 
 
-async def holds(services: Services, anchors: dict[int, str] | None = None) -> bool:
+async def holds(services: Services, anchors: Anchors | None = None) -> bool:
     return (await services.store.chains.verify(anchors or {}, silent)).holds
 
 
@@ -67,7 +69,7 @@ async def test_a_checkpoint_is_a_line_of_the_log_and_an_anchor(
     line = json.loads(caplog.records[-1].getMessage())
     assert line["kind"] == "checkpoint"
     assert line["time"].endswith("Z")
-    assert await holds(services, {line["number"]: line["hash"]})
+    assert await holds(services, {line["number"]: (line["hash"],)})
     assert await services.trail.checkpoint() is None
 
 
@@ -153,6 +155,39 @@ async def test_a_database_that_is_away_does_not_end_it(
 
 
 @pytest.mark.parametrize("broken", [Unavailable("database: gone"), RuntimeError("a fault")])
+async def test_nothing_is_recorded_before_the_first_checkpoint(
+    make: Make, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, broken: Exception
+) -> None:
+    """Without it an honest log would never verify. Later ones may wait."""
+
+    async def away(*_: Any, **__: Any) -> None:
+        raise broken
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SqlChains, "checkpoint", away)
+        with pytest.raises(Unavailable) as raised:
+            await make()
+        assert "the first checkpoint of the audit log cannot be written" in raised.value.reason
+        assert raised.value.__cause__ is broken
+    await (await make()).shutdown()
+    with monkeypatch.context() as patch:
+        patch.setattr(SqlChains, "checkpoint", away)
+        auth = await make()
+        await register(auth.services)
+        assert "no checkpoint written" in caplog.text
+    assert await holds(auth.services)
+
+
+async def test_who_leaves_checkpoints_to_others_writes_no_last_one(make: Make) -> None:
+    auth = await make()
+    await auth.services.trail.leave()
+    await register(auth.services)
+    await auth.shutdown()
+    proof = await (await make()).services.store.chains.verify({}, silent)
+    assert (proof.holds, proof.checkpoints, proof.rows) == (True, 1, 2)
+
+
+@pytest.mark.parametrize("broken", [Unavailable("database: gone"), RuntimeError("a fault")])
 async def test_nor_does_one_that_is_away_while_it_prunes(
     make: Make,
     monkeypatch: pytest.MonkeyPatch,
@@ -174,8 +209,8 @@ async def test_nor_does_one_that_is_away_while_it_prunes(
 async def test_erasing_leaves_no_trace_of_whom_it_was(services: Services) -> None:
     ada = principal_of(services, await register(services))
     await register(services, "eve@example.com")
-    assert await services.trail.erase(ada.id, Client("operator")) == 2
-    assert await services.trail.erase(ada.id, Client("operator")) == 0
+    assert await services.trail.erase(ada.id, Client("operator")) == (2, ())
+    assert await services.trail.erase(ada.id, Client("operator")) == (0, ())
     rows = await services.store.audit.latest(100)
     assert ada.id not in repr(rows)
     assert rows[0].event == Event("audit.erased", Client("operator"), detail={"rows": 2})

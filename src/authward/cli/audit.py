@@ -13,8 +13,10 @@ from authward.cli.export import Writer, writer_of
 from authward.cli.moments import moment_option
 
 if TYPE_CHECKING:
+    from authward.core.anchors import Anchors
+    from authward.core.chain import Checkpoint
     from authward.core.chain_proof import Proof, Pruned
-    from authward.ports import AuditQuery, AuditRow
+    from authward.ports import AuditQuery, AuditRow, Erased
     from authward.services import Services
 
 _PROGRESS = 10_000
@@ -133,7 +135,7 @@ def verify(anchor: TextIO | None, database_url: str | None, as_json: bool) -> No
     """Prove that no row was edited, deleted, added or moved."""
     from authward.core.anchors import anchors_of
 
-    anchors = {} if anchor is None else anchors_of(anchor)
+    anchors: Anchors = {} if anchor is None else anchors_of(anchor)
     if anchor is not None and not anchors:
         raise click.UsageError("--anchor: no checkpoint is told of there.")
 
@@ -185,14 +187,18 @@ def erase(user: str, yes: bool, database_url: str | None, as_json: bool) -> None
     if not yes:
         click.confirm("Erase it?", abort=True, err=True)
 
-    async def work(services: Services) -> int:
+    async def work(services: Services) -> Erased:
         return await services.trail.erase(await _user_id(services, user), operator())
 
-    rows = on_database(database_url, work, as_json=as_json)
+    erased = on_database(database_url, work, as_json=as_json)
     if as_json:
-        say_json({"erased": rows})
+        say_json({"erased": erased.rows, "left": erased.left})
     else:
-        click.echo(f"Erased from {rows} rows")
+        click.echo(f"Erased from {erased.rows} rows")
+        for row in erased.left:
+            click.echo(f"row {row} is left: its chain has no head that we signed", err=True)
+    if erased.left:
+        raise SystemExit(NOT_SO)
 
 
 @audit.command()
@@ -202,23 +208,30 @@ def erase(user: str, yes: bool, database_url: str | None, as_json: bool) -> None
 @json_option
 def prune(before: Callable[[int], int], yes: bool, database_url: str | None, as_json: bool) -> None:
     """Delete old rows, as far as they verify. A checkpoint stays in their place."""
+    from authward.services.trail import checkpoint_line
+
     if not (yes or someone_there()):
         raise click.UsageError("Pruning cannot be undone. Say --yes.")
     if not yes:
         click.confirm("Delete them?", abort=True, err=True)
 
-    async def work(services: Services) -> Pruned:
+    async def work(services: Services) -> tuple[Pruned, Checkpoint | None]:
         progress = _Progress("pruned")
         moment = before(int(services.clock.now() * 1000))
-        return await services.trail.prune(moment, lambda rows: progress(rows, None), operator())
+        done = await services.trail.prune(moment, lambda rows: progress(rows, None), operator())
+        # An anchor from after it: those in between are in no log.
+        return done, await services.trail.checkpoint() if done.rows else None
 
-    pruned = on_database(database_url, work, as_json=as_json)
+    pruned, made = on_database(database_url, work, as_json=as_json)
     problem = pruned.problem
     if as_json:
         told = None if problem is None else {"row": problem.row, "why": problem.why}
-        say_json({"pruned": pruned.rows, "problem": told})
+        anchor = None if made is None else {"number": made.number, "hash": made.hash.hex()}
+        say_json({"pruned": pruned.rows, "problem": told, "anchor": anchor})
     else:
         click.echo(f"Deleted {pruned.rows} rows")
+        if made is not None:
+            click.echo(checkpoint_line(made))
         if problem is not None:
             click.echo(f"It ended there: {_told(problem.row, problem.why)}", err=True)
     if problem is not None:
@@ -289,7 +302,7 @@ def _line(data: dict[str, Any]) -> str:
     return printable(" ".join(words), 2000)
 
 
-def _proof_data(proof: Proof, anchors: dict[int, str]) -> dict[str, Any]:
+def _proof_data(proof: Proof, anchors: Anchors) -> dict[str, Any]:
     first = proof.first
     return {
         "holds": proof.holds,
@@ -305,7 +318,7 @@ def _proof_data(proof: Proof, anchors: dict[int, str]) -> dict[str, Any]:
     }
 
 
-def _say_proof(proof: Proof, anchors: dict[int, str]) -> None:
+def _say_proof(proof: Proof, anchors: Anchors) -> None:
     for one in proof.problems:
         click.echo(_told(one.row, one.why), err=True)
     if proof.unchained:

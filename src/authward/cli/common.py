@@ -103,6 +103,7 @@ def with_services(
         auth = Authward(settings)
         auth._serves = False  # the shell may not know the server's algorithm
         await auth.startup()
+        await auth.services.trail.leave()
         try:
             return await work(auth.services)
         finally:
@@ -121,10 +122,11 @@ def _told(work: Coroutine[Any, Any, T], *, as_json: bool) -> T:
         fail(str(error), WRONG_USAGE, error="configuration_error", as_json=as_json)
     except Refusal as refusal:
         code = WRONG_USAGE if isinstance(refusal, ValidationError) else NOT_SO
-        fail(_explain(refusal), code, error=refusal.code, as_json=as_json)
+        fail(explain(refusal), code, error=refusal.code, as_json=as_json)
 
 
-def _explain(refusal: Refusal) -> str:
+def explain(refusal: Refusal) -> str:
+    """What a refusal says to an operator."""
     if refusal.details:
         return "\n".join(
             f"{_OPTIONS.get(detail.field, detail.field)}: {detail.message}"

@@ -13,6 +13,7 @@ from authward.cli.common import (
     NOT_SO,
     WRONG_USAGE,
     database_option,
+    explain,
     fail,
     json_option,
     load_settings,
@@ -68,7 +69,7 @@ def serve(
     except ConfigurationError as error:
         fail(str(error), WRONG_USAGE, error="configuration_error", as_json=as_json)
     except Refusal as refusal:
-        fail(refusal.message, NOT_SO, error=refusal.code, as_json=as_json)
+        fail(explain(refusal), NOT_SO, error=refusal.code, as_json=as_json)
     finally:
         listener.close()
     if not orderly:

@@ -4,10 +4,10 @@ ids. Memory is bounded by the number of chains, not of rows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from authward.core.anchors import Anchors
 from authward.core.chain import (
     AuditKeys,
     Body,
@@ -25,6 +25,7 @@ from authward.core.chain import (
 from authward.core.text import printable
 
 MOST_TOLD = 100
+MOST_NAMED = 4  # hashes of one number
 _LAST = 2**63
 
 
@@ -142,11 +143,11 @@ class Pruned(NamedTuple):
 @dataclass(slots=True)
 class Prover:
     """Told all checkpoints by number, then all heads, then all rows by id; `finish` says what is
-    wrong. `anchors` are checkpoints somebody kept elsewhere: number → hash as hex.
+    wrong. `anchors` are checkpoints somebody kept elsewhere.
     """
 
     keys: AuditKeys
-    anchors: Mapping[int, str] = field(default_factory=dict)
+    anchors: Anchors = field(default_factory=dict)
     rows: int = 0
     _bad: int = 0
     _problems: list[Problem] = field(default_factory=list)
@@ -183,7 +184,7 @@ class Prover:
             self._say(None, "checkpoint 1 follows on rows: those before it are gone")
         self._last = one.number, one.hash.hex()
         self._found.add(one.number)
-        if one.number in self.anchors and one.hash.hex() != self.anchors[one.number]:
+        if one.hash.hex() not in self.anchors.get(one.number, (one.hash.hex(),)):
             self._say(None, f"checkpoint {one.number} is not the one of the anchor")
         return None
 
@@ -227,6 +228,11 @@ class Prover:
     def problem(self) -> Problem | None:
         """The first thing that is wrong so far."""
         return self._problems[0] if self._problems else None
+
+    @property
+    def older(self) -> tuple[int, int] | None:
+        """How many rows are older than the chains, and the highest id of theirs."""
+        return self._old
 
     def row(self, row: StoredRow) -> None:
         """The next row."""
@@ -335,6 +341,15 @@ class Prover:
             )
         for number in sorted(self.anchors.keys() - self._found):
             self._say(None, f"checkpoint {number}, which the anchor names, is missing")
+        for number, kept in sorted(self.anchors.items()):
+            if len(kept) > 1:
+                # We sign a number once: what followed on the first was taken back.
+                named = " and ".join(kept[:MOST_NAMED])
+                self._say(
+                    None,
+                    f"checkpoint {number} was signed {len(kept)} times, as the anchor has it "
+                    f"({named}): the log was rolled back in between",
+                )
         return Proof(
             self.rows,
             len(self._chains),

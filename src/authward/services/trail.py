@@ -17,8 +17,8 @@ from authward.core.audit import Client, Event, fields_of
 from authward.core.chain import Checkpoint
 from authward.core.chain_proof import Pruned
 from authward.core.envelope import iso_time
-from authward.errors import Detail, Refusal, ValidationError
-from authward.ports import AuditChains, AuditLog, AuditQuery, AuditRow, Clock
+from authward.errors import Detail, Refusal, Unavailable, ValidationError
+from authward.ports import AuditChains, AuditLog, AuditQuery, AuditRow, Clock, Erased
 
 CHECKPOINT_EVERY = 300.0
 """Seconds between two checkpoints, and between two looks for rows that are too old."""
@@ -52,8 +52,19 @@ class Trail:
         self._task: asyncio.Task[None] | None = None
 
     async def begin(self) -> None:
-        """Write the first checkpoint if there is none: before anything is recorded."""
-        await self._try(every=_EVER)
+        """Write the first checkpoint if there is none: before anything is recorded. Raises
+        Unavailable if that fails: rows from before it could never be proved.
+        """
+        try:
+            await self.checkpoint(every=_EVER)
+        except Exception as broken:
+            if not await self._chains.begun():
+                why = broken.reason if isinstance(broken, Refusal) else type(broken).__name__
+                raise Unavailable(
+                    f"the first checkpoint of the audit log cannot be written: {why}",
+                    retry_after=1,
+                ) from broken
+            _tell_unwritten(broken)
 
     def start(self) -> None:
         """Write a checkpoint every few minutes from now on."""
@@ -61,13 +72,19 @@ class Trail:
 
     async def stop(self) -> None:
         """Write a last checkpoint, if this process recorded anything."""
-        if self._task is None:
-            return
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
-        self._task = None
-        if self._chains.wrote:
+        keeping = self._task is not None
+        await self.leave()
+        if keeping and self._chains.wrote:
             await self._try()
+
+    async def leave(self) -> None:
+        """Leave checkpoints to the servers, from now on: a command has no log that somebody keeps,
+        and a checkpoint in none is no anchor.
+        """
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
 
     async def checkpoint(self, *, every: int = 0) -> Checkpoint | None:
         """Sign where every chain is; None if nothing moved, or the last is younger than `every`
@@ -88,13 +105,14 @@ class Trail:
             await self._audit.record([Event("audit.pruned", client or Client(), detail=detail)])
         return pruned
 
-    async def erase(self, user_id: str, client: Client) -> int:
-        """Erase what the rows tell of an account. How many rows it were."""
-        rows = await self._audit.erase(user_id)
-        if rows:
+    async def erase(self, user_id: str, client: Client) -> Erased:
+        """Erase what the rows tell of an account, as far as that can be signed for."""
+        erased = await self._audit.erase(user_id)
+        if erased.rows:
             # Not whose: that is what was to go.
-            await self._audit.record([Event("audit.erased", client, detail={"rows": rows})])
-        return rows
+            detail: dict[str, str | int] = {"rows": erased.rows}
+            await self._audit.record([Event("audit.erased", client, detail=detail)])
+        return erased
 
     async def page(self, query: AuditQuery, *, limit: int, cursor: str | None) -> AuditPage:
         """Rows, the latest first. Raises ValidationError for a cursor that is none of ours."""
@@ -123,10 +141,8 @@ class Trail:
         # serve.
         try:
             await self.checkpoint(every=every)
-        except Refusal as away:
-            log.warning("no checkpoint written: %s", away.reason)
-        except Exception:
-            log.exception("no checkpoint written")
+        except Exception as broken:
+            _tell_unwritten(broken)
 
     async def _prune_old(self, retention: float) -> None:
         before = int((self._clock.now() - retention) * 1000)
@@ -140,6 +156,13 @@ class Trail:
             if pruned.problem is not None:
                 told = f"row {pruned.problem.row} {pruned.problem.why}"
                 log.error("audit rows are not pruned, as one does not verify: %s", told)
+
+
+def _tell_unwritten(broken: Exception) -> None:
+    if isinstance(broken, Refusal):
+        log.warning("no checkpoint written: %s", broken.reason)
+    else:
+        log.error("no checkpoint written", exc_info=broken)
 
 
 def checkpoint_line(made: Checkpoint) -> str:

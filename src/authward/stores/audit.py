@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
     Row,
     Select,
@@ -21,12 +23,13 @@ from sqlalchemy import (
 
 from authward.core.audit import Client, Event
 from authward.core.chain import AuditKeys, erasure_mac
-from authward.ports import AuditQuery, AuditRow
+from authward.ports import AuditQuery, AuditRow, Erased
 from authward.stores.database import Database
 from authward.stores.schema import audit_events, audit_writers
 from authward.stores.transactions import Transaction
 
 ERASED_AT_ONCE = 500
+_LOWEST = -(2**63)
 
 _at, _id = audit_events.c.at, audit_events.c.id
 _COLUMNS = [
@@ -43,12 +46,13 @@ _OF = (
     select(_id, audit_events.c.actor, audit_events.c.subject, *_CHAIN, audit_writers.c.kid)
     .outerjoin(audit_writers, audit_writers.c.writer == audit_events.c.writer)
     .where(
+        _id > bindparam("last", type_=BigInteger()),
         _id.in_(
             union(
                 select(_id).where(audit_events.c.subject == _WANTED),
                 select(_id).where(audit_events.c.actor == _WANTED),
             )
-        )
+        ),
     )
     .order_by(_id)
     .limit(ERASED_AT_ONCE)
@@ -87,16 +91,23 @@ class SqlAudit:
             )
         return await self._rows(found.order_by(_id).limit(limit))
 
-    async def erase(self, user_id: str) -> int:
-        done = 0
-        while some := await self._database.write(lambda tx: self._erase(tx, user_id)):
-            done += some
-        return done
+    async def erase(self, user_id: str) -> Erased:
+        done, last = Erased(0, ()), _LOWEST
+        while True:
+            some, at = await self._database.write(partial(self._erase, user_id, last))
+            done = Erased(done.rows + some.rows, done.left + some.left)
+            if at is None:
+                return done
+            last = at
 
-    async def _erase(self, tx: Transaction, user_id: str) -> int:
+    async def _erase(self, user_id: str, last: int, tx: Transaction) -> tuple[Erased, int | None]:
+        """Some rows after `last`; the last of them, if there may be more."""
         keys = self._database.chains.signing
-        rows = await tx.rows(_OF, {"wanted": user_id})
+        rows = await tx.rows(_OF, {"wanted": user_id, "last": last})
+        left = {row.id for row in rows if row.writer is not None and row.kid not in keys.secrets}
         for row in rows:
+            if row.id in left:
+                continue
             # An address beside no actor is that of whom the row is about.
             who = row.actor == user_id or (row.actor is None and row.subject == user_id)
             what = row.subject == user_id
@@ -117,7 +128,8 @@ class SqlAudit:
                     what=what or row.what_salt is None,
                 )
             await tx.run(update(audit_events).where(_id == row.id).values(values))
-        return len(rows)
+        erased = Erased(len(rows) - len(left), tuple(sorted(left)))
+        return erased, rows[-1].id if len(rows) == ERASED_AT_ONCE else None
 
     async def _rows(self, statement: Select[Any]) -> list[AuditRow]:
         return [_row(row) for row in await self._database.read(statement)]

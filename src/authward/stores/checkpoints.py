@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from itertools import takewhile
 from typing import Any
 
@@ -21,6 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import DBAPIError
 
+from authward.core.anchors import Anchors
 from authward.core.chain import (
     Checkpoint,
     Head,
@@ -38,7 +41,7 @@ from authward.stores.transactions import Transaction
 STEP = 1000
 SEGMENT = 250
 """Rows that are verified and deleted at once: others must get their turn between."""
-_LOWEST = -(2**63)
+_LOWEST, _HIGHEST = -(2**63), 2**63 - 1
 
 _ROW = [
     JsonText(audit_events.c[name]) if name == "detail" else audit_events.c[name]
@@ -53,11 +56,13 @@ _HEADS = select(*(audit_writers.c[name] for name in ("writer", "kid", "count", "
 _SIGNED_HEADS = _HEADS.add_columns(audit_writers.c.mac, audit_writers.c.marked)
 _CHECKPOINT = select(audit_checkpoints).order_by(audit_checkpoints.c.number)
 _CHECKPOINTS = _CHECKPOINT.where(audit_checkpoints.c.number > _FROM).limit(STEP)
+_ANY = select(audit_checkpoints.c.number).limit(1)
 _LAST = select(audit_checkpoints).order_by(audit_checkpoints.c.number.desc()).limit(1)
 # Those that tell what may be missing. What is in a body is read after its signature.
 _OF_PRUNING = _CHECKPOINT.where(
+    audit_checkpoints.c.number > _FROM,
     audit_checkpoints.c.body.contains('"pruned":[[', autoescape=True)
-    | audit_checkpoints.c.body.contains('"unchained"', autoescape=True)
+    | audit_checkpoints.c.body.contains('"unchained"', autoescape=True),
 )
 _PUT = insert(audit_checkpoints)
 _MARK = (
@@ -86,16 +91,17 @@ _DELETE = delete(audit_events).where(audit_events.c.writer == _WRITER, audit_eve
 _UNCHAINED = select(
     func.count().label("number"), func.max(audit_events.c.id).label("highest")
 ).where(audit_events.c.writer.is_(None))
-_OLD = audit_events.c.writer.is_(None) & (audit_events.c.at < _BEFORE)
+# Of a higher id they are forged: evidence.
+_OLD = (
+    audit_events.c.writer.is_(None)
+    & (audit_events.c.at < _BEFORE)
+    & (audit_events.c.id <= bindparam("highest", type_=BigInteger()))
+)
 _DELETE_OLD = delete(audit_events).where(
     audit_events.c.id.in_(select(audit_events.c.id).where(_OLD).limit(SEGMENT))
 )
 # Any constant serves, so long as it is ours alone.
 _LOCK = text("SELECT pg_advisory_xact_lock(4711746108704)")
-
-
-class _Overtaken(Exception):
-    """Another process prunes too."""
 
 
 class SqlChains:
@@ -108,6 +114,9 @@ class SqlChains:
     @property
     def wrote(self) -> bool:
         return self._chains.wrote
+
+    async def begun(self) -> bool:
+        return bool(await self._database.read(_ANY))
 
     # --- checkpoints ---------------------------------------------------------------------
 
@@ -151,9 +160,7 @@ class SqlChains:
 
     # --- verifying -----------------------------------------------------------------------
 
-    async def verify(
-        self, anchors: Mapping[int, str], on_rows: Callable[[int, int], None]
-    ) -> Proof:
+    async def verify(self, anchors: Anchors, on_rows: Callable[[int, int], None]) -> Proof:
         prover = Prover(self._chains.signing, anchors)
         async with self._database.snapshot() as read:
             await _tell_checkpoints(read, prover)
@@ -173,63 +180,74 @@ class SqlChains:
     # --- pruning -------------------------------------------------------------------------
 
     async def prune(self, before: int, on_rows: Callable[[int], None]) -> Pruned:
-        prover = Prover(self._chains.signing)
-        unchained = None
-        for told in await self._database.read(_OF_PRUNING):
-            body = prover.statement(Checkpoint(**told._mapping))
-            unchained = unchained if body is None else body.unchained or unchained
+        told = _Told(Prover(self._chains.signing))
+        told.tell(await self._database.read(_OF_PRUNING, {"from": _LOWEST}))
+        heads = await self._database.read(_TO_PRUNE, {"before": before})
+        parts: list[_Part] = [partial(self._prune_segment, told, row, before) for row in heads]
+        parts.append(partial(self._prune_old, told, before))
         done = 0
-        for row in await self._database.read(_TO_PRUNE, {"before": before}):
-            head = _head(row)
-            prover.head(head, row.mac)
-            while some := await self._prune_segment(prover, head, before):
+        for part in parts:
+            while told.prover.problem is None:
+                some = await self._database.write(partial(self._alone, told, part))
+                if not some:
+                    break
                 done += some
                 on_rows(done)
-            if prover.problem is not None:
-                return Pruned(done, prover.problem)
-        while unchained is not None and unchained[0]:
-            some = await self._prune_old(unchained, before)
-            if not some:
-                break
-            unchained = unchained[0] - some, unchained[1]
-            done += some
-            on_rows(done)
-        return Pruned(done, None)
+        return Pruned(done, told.prover.problem)
 
-    async def _prune_segment(self, prover: Prover, head: Head, before: int) -> int:
-        rows = [_stored(row) for row in await self._database.read(_SEGMENT, {"chain": head.writer})]
-        old = list(takewhile(lambda row: type(row.at) is int and row.at < before, rows))
+    async def _alone(self, told: _Told, part: _Part, tx: Transaction) -> int:
+        """Prune a part while nobody else does, from where the last one who did left off: what was
+        read before the lock may be deleted by now, which is no sign of tampering.
+        """
+        last = await self._last(tx)
+        told.tell(await tx.rows(_OF_PRUNING, {"from": told.number}))
+        if last is None or told.prover.problem is not None:
+            return 0
+        told.number = last.number
+        return await part(tx, last)
+
+    async def _prune_segment(
+        self, told: _Told, row: Row[Any], before: int, tx: Transaction, last: Checkpoint
+    ) -> int:
+        head, prover = _head(row), told.prover
+        prover.head(head, row.mac)  # it begins where the last segment ended
+        rows = [_stored(one) for one in await tx.rows(_SEGMENT, {"chain": head.writer})]
+        old = list(takewhile(lambda one: type(one.at) is int and one.at < before, rows))
         for one in old:
             prover.row(one)
         if not old or prover.problem is not None:
             return 0
         end = Head(head.writer, head.kid, old[-1].seq, old[-1].id, old[-1].hash)
-
-        async def work(tx: Transaction) -> None:
-            last = await self._last(tx)
-            values = {"chain": end.writer, "length": end.length}
-            if await tx.run(_DELETE, values) != len(old):
-                raise _Overtaken
-            await self._put(tx, last, body_of(heads=(), pruned=(end,), everything=""))
-
-        try:
-            await self._database.write(work)
-        except _Overtaken:
-            return 0
+        await tx.run(_DELETE, {"chain": end.writer, "length": end.length})
+        await self._put(tx, last, body_of(heads=(), pruned=(end,), everything=""))
         return len(old)
 
-    async def _prune_old(self, unchained: tuple[int, int], before: int) -> int:
+    async def _prune_old(self, told: _Told, before: int, tx: Transaction, last: Checkpoint) -> int:
         """Rows from before there were chains."""
+        number, highest = told.prover.older or (0, 0)
+        if number <= 0:
+            return 0
+        some = await tx.run(_DELETE_OLD, {"before": before, "highest": highest})
+        if some:
+            left = number - some, highest
+            await self._put(tx, last, body_of(heads=(), everything="", unchained=left))
+        return some
 
-        async def work(tx: Transaction) -> int:
-            last = await self._last(tx)
-            some = await tx.run(_DELETE_OLD, {"before": before})
-            if some:
-                left = unchained[0] - some, unchained[1]
-                await self._put(tx, last, body_of(heads=(), everything="", unchained=left))
-            return some
 
-        return await self._database.write(work)
+_Part = Callable[[Transaction, Checkpoint], Awaitable[int]]
+
+
+@dataclass(slots=True)
+class _Told:
+    """What the checkpoints up to `number` say of pruning."""
+
+    prover: Prover
+    number: int = _LOWEST
+
+    def tell(self, rows: Sequence[Row[Any]]) -> None:
+        for row in rows:
+            self.prover.statement(Checkpoint(**row._mapping))
+            self.number = row.number
 
 
 def _head(row: Any) -> Head:
@@ -271,6 +289,8 @@ async def _batches(read: Read, prover: Prover) -> AsyncIterator[list[StoredRow]]
                 return
             last = rows[-1].id
         yield rows
+        if last == _HIGHEST:
+            return
         start = last + 1
 
 
