@@ -466,7 +466,11 @@ class AuditChains(Protocol):
         ...
 
     async def begun(self) -> bool:
-        """Whether there is any checkpoint."""
+        """Whether there is any checkpoint, readable or not."""
+        ...
+
+    async def latest(self) -> Checkpoint | None:
+        """The last checkpoint; None if there is none yet."""
         ...
 
     async def checkpoint(self, *, every: int = 0) -> Checkpoint | None:

@@ -118,6 +118,10 @@ class SqlChains:
     async def begun(self) -> bool:
         return bool(await self._database.read(_ANY))
 
+    async def latest(self) -> Checkpoint | None:
+        rows = await self._database.read(_LAST)
+        return Checkpoint(**rows[0]._mapping) if rows else None
+
     # --- checkpoints ---------------------------------------------------------------------
 
     async def checkpoint(self, *, every: int = 0) -> Checkpoint | None:
