@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -234,3 +235,30 @@ class TestRecall:
         principal_of(services, another)
         assert len(services.tokens._memory.fresh) == 1
         assert services.tokens.recall(bearer) is None
+
+
+async def test_nothing_signs_or_verifies_by_an_old_view(make: Make) -> None:
+    """A key may have been killed meanwhile."""
+    services = (await make()).services
+    ada = await register(services)
+    tokens: Any = services.tokens
+    asked: list[Callable[[], object]] = [
+        lambda: tokens.verify(ada.access_token),
+        lambda: tokens.standing(ada.access_token),
+        lambda: tokens.whose(ada.access_token),
+        lambda: tokens.refresh_claims(ada.refresh_token),
+        lambda: tokens.signer(ada.refresh_token),
+        lambda: tokens.access(ada.user, ada.session),
+        lambda: tokens.refresh(ada.session),
+        lambda: tokens.csrf("a"),
+        lambda: tokens.csrf_secrets,
+        lambda: tokens.refresh_kid,
+        lambda: tokens.jwks,
+    ]
+    for ask in asked:
+        ask()
+    await services.feed.stop()
+    services.feed.fresh_until -= 3600
+    for ask in asked:
+        with pytest.raises(Unavailable, match="feed too old"):
+            ask()
