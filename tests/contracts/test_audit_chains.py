@@ -196,19 +196,19 @@ class TestCheckpoints:
 
 class TestOlderRows:
     async def test_rows_from_before_there_were_chains_are_counted(self, store: SqlStore) -> None:
-        for number in (1, 2):
+        for number in (-2, -1):  # of ids that no sequence gives
             await run(store, OLD, id=number)
         assert await store.chains.checkpoint() is not None
         await store.audit.record([happened()])
         proof = await proof_of(store)
         assert (proof.holds, proof.rows, proof.unchained) == (True, 3, 2)
-        await run(store, "DELETE FROM audit_events WHERE id = 1")
+        await run(store, "DELETE FROM audit_events WHERE id = -1")
         assert (await proof_of(store)).problems[0].why == (
             "of the rows older than the chains there are 1, not 2"
         )
 
     async def test_they_are_pruned_too(self, store: SqlStore) -> None:
-        for number in (1, 2):
+        for number in (-2, -1):  # of ids that no sequence gives
             await run(store, OLD, id=number)
         assert await store.chains.checkpoint() is not None
         await store.audit.record([happened()])
@@ -288,6 +288,14 @@ class TestPruning:
         proof = await proof_of(begun)
         assert (proof.rows, proof.bad) == (353, 1)
 
+    async def test_without_checkpoints_nothing_goes(
+        self, begun: SqlStore, clock: TurnedClock
+    ) -> None:
+        between = await self.filled(begun, clock)
+        await run(begun, "DELETE FROM audit_checkpoints")
+        gone = Problem(None, "there is no checkpoint: they are gone")
+        assert await begun.chains.prune(between, silent) == (0, gone)
+
     async def test_two_may_prune_at_once(
         self, begun: SqlStore, other: SqlStore, clock: TurnedClock
     ) -> None:
@@ -366,7 +374,7 @@ class TestErasing:
                 assert told not in repr(rows)
 
     async def test_of_many_rows_and_of_old_ones(self, store: SqlStore) -> None:
-        await run(store, OLD, id=1)
+        await run(store, OLD, id=-1)
         await run(store, "UPDATE audit_events SET subject = :s, actor = :s", s=ADA)
         assert await store.chains.checkpoint() is not None
         await store.audit.record([happened(subject=ADA) for _ in range(600)])

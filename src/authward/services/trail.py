@@ -154,8 +154,9 @@ class Trail:
             log.exception("audit rows are not pruned")
         else:
             if pruned.problem is not None:
-                told = f"row {pruned.problem.row} {pruned.problem.why}"
-                log.error("audit rows are not pruned, as one does not verify: %s", told)
+                row, why = pruned.problem.row, pruned.problem.why
+                told = why if row is None else f"row {row} {why}"
+                log.error("audit rows are not pruned, as they do not verify: %s", told)
 
 
 def _tell_unwritten(broken: Exception) -> None:

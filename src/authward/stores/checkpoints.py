@@ -31,7 +31,7 @@ from authward.core.chain import (
     digest_of,
     signed_by_us,
 )
-from authward.core.chain_proof import Proof, Prover, Pruned, StoredRow
+from authward.core.chain_proof import Problem, Proof, Prover, Pruned, StoredRow
 from authward.stores.database import Database, Read
 from authward.stores.engines import away
 from authward.stores.expressions import JsonText
@@ -187,6 +187,8 @@ class SqlChains:
         told = _Told(Prover(self._chains.signing))
         told.tell(await self._database.read(_OF_PRUNING, {"from": _LOWEST}))
         heads = await self._database.read(_TO_PRUNE, {"before": before})
+        if heads and not await self.begun():
+            return Pruned(0, Problem(None, "there is no checkpoint: they are gone"))
         parts: list[_Part] = [partial(self._prune_segment, told, row, before) for row in heads]
         parts.append(partial(self._prune_old, told, before))
         done = 0
