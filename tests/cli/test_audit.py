@@ -169,7 +169,7 @@ def test_a_person_is_erased(run: Run, told: Path, monkeypatch: pytest.MonkeyPatc
     ada = json.loads(run("audit tail --json -n 1").stdout)["subject"]
     assert said(run("audit erase ada@example.com --yes --json")) == {"erased": 3, "left": []}
     assert ada not in run("audit export").output
-    assert run("audit erase --yes", ada).stdout == "Erased from 0 rows\n"
+    assert run("audit erase --yes --", ada).stdout == "Erased from 0 rows\n"
     assert said(run("audit verify --json"))["holds"]
     run("users create --email eve@example.com --password-stdin", input=PASSWORD)
     eve = json.loads(run("audit tail --json -n 1").stdout)["subject"]
@@ -177,9 +177,9 @@ def test_a_person_is_erased(run: Run, told: Path, monkeypatch: pytest.MonkeyPatc
     broken = run("audit erase eve@example.com --yes", code=1)
     assert broken.stdout == "Erased from 0 rows\n"
     assert "is left: its chain has no head that we signed" in broken.stderr
-    assert len(said(run("audit erase --yes --json", eve, code=1))["left"]) == 1
+    assert len(said(run("audit erase --yes --json --", eve, code=1))["left"]) == 1
     monkeypatch.setattr("authward.cli.audit.someone_there", lambda: True)
-    assert run("audit erase", ada, input="n\n", code=1).exit_code == 1
+    assert run("audit erase --", ada, input="n\n", code=1).exit_code == 1
 
 
 def test_old_rows_are_pruned(run: Run, told: Path, monkeypatch: pytest.MonkeyPatch) -> None:
