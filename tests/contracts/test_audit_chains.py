@@ -365,6 +365,14 @@ class TestErasing:
         assert await begun.audit.erase(EVE) == (3, ())
         assert (await proof_of(begun)).holds
 
+    async def test_the_operator_who_acted_on_them_stays(self, begun: SqlStore) -> None:
+        operator = Client("", "authward command line (root)")
+        await begun.audit.record([Event("user.created", operator, subject=ADA)])
+        assert await begun.audit.erase(ADA) == (1, ())
+        [row] = await begun.audit.latest(1)
+        assert row.event == Event("user.created", operator)
+        assert (await proof_of(begun)).holds
+
     async def test_nothing_of_the_person_is_left_in_any_column(self, begun: SqlStore) -> None:
         await begun.audit.record([Event("login.succeeded", AT_HOME, "ok", ADA, ADA, "session-1")])
         await begun.audit.erase(ADA)

@@ -108,9 +108,10 @@ class SqlAudit:
         for row in rows:
             if row.id in left:
                 continue
-            # An address beside no actor is that of whom the row is about.
-            who = row.actor == user_id or (row.actor is None and row.subject == user_id)
             what = row.subject == user_id
+            # An address beside no actor is that of whom the row is about; no address is an
+            # operator's, on this machine.
+            who = row.actor == user_id or (row.actor is None and what and row.ip != "")
             values: dict[str, Any] = {}
             if who:
                 values |= {"actor": None, "ip": "", "user_agent": "", "request_id": ""}
