@@ -43,7 +43,14 @@ _COLUMNS = [
 _WANTED = bindparam("wanted", type_=Text())
 _CHAIN = [audit_events.c[name] for name in ("writer", "seq", "hash", "who_salt", "what_salt")]
 _OF = (
-    select(_id, audit_events.c.actor, audit_events.c.subject, *_CHAIN, audit_writers.c.kid)
+    select(
+        _id,
+        audit_events.c.actor,
+        audit_events.c.subject,
+        audit_events.c.ip,
+        *_CHAIN,
+        audit_writers.c.kid,
+    )
     .outerjoin(audit_writers, audit_writers.c.writer == audit_events.c.writer)
     .where(
         _id > bindparam("last", type_=BigInteger()),
