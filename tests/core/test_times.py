@@ -1,8 +1,8 @@
-"""Moments as people write them."""
+"""Moments, as people and programs write them."""
 
 import pytest
 
-from authward.core.times import milliseconds
+from authward.core.times import iso_time, milliseconds
 
 
 @pytest.mark.parametrize(
@@ -23,3 +23,9 @@ def test_a_time_with_its_zone_is_a_moment(text: str, at: int) -> None:
 @pytest.mark.parametrize("text", ["", "now", "2026-11-23T08:00:00", "2026-11-23", "2h", "1", "\0"])
 def test_anything_else_is_none(text: str) -> None:
     assert milliseconds(text) is None
+
+
+def test_time_is_utc_to_the_millisecond() -> None:
+    assert iso_time(1_795_420_800_007) == "2026-11-23T08:00:00.007Z"
+    assert iso_time(0) == "1970-01-01T00:00:00.000Z"
+    assert iso_time(1_795_420_800_999) == "2026-11-23T08:00:00.999Z"

@@ -167,7 +167,7 @@ def in_vain(*found: tuple[str, Iterable[str]], changed: bool) -> list[str]:
 
 def user_data(user: User) -> dict[str, object]:
     """An account as `GET /api/users/{id}` shows it."""
-    from authward.core.envelope import iso_time
+    from authward.core.times import iso_time
 
     return {
         "id": user.id,

@@ -155,7 +155,7 @@ def _row(view: KeyView, now: int) -> list[str]:
 def _when(view: KeyView, now: int) -> str:
     if view.retirable_at is None:
         return ""
-    from authward.core.envelope import iso_time
+    from authward.core.times import iso_time
 
     return "now" if view.retirable_at <= now else f"from {iso_time(view.retirable_at)}"
 

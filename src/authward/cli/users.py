@@ -188,7 +188,7 @@ def enable(which: Target) -> None:
 @target
 def sessions(which: Target) -> None:
     """List the live sessions of an account."""
-    from authward.core.envelope import iso_time
+    from authward.core.times import iso_time
 
     _, found = which.run(lambda services, user: services.sessions.list(user.id))
     data = [

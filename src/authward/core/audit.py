@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from authward.core.envelope import iso_time
 from authward.core.text import printable
+from authward.core.times import iso_time
 
 Outcome = Literal["ok", "refused"]
 

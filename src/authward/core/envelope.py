@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
+from authward.core.times import iso_time
 from authward.errors import InvalidToken, Refusal, TokenExpired, TokenRevoked, Unauthorized
 
 Header = tuple[bytes, bytes]
@@ -15,12 +15,6 @@ Header = tuple[bytes, bytes]
 JSON = b"application/json"
 PROBLEM = b"application/problem+json"
 _encode = msgspec.json.Encoder().encode
-
-
-def iso_time(milliseconds: int) -> str:
-    """A time as `2026-11-23T08:00:00.000Z`."""
-    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{milliseconds % 1000:03d}Z"
 
 
 def success(status: int, data: Any, message: str) -> bytes:

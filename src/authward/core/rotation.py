@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from authward.core.envelope import iso_time
 from authward.core.keys import RINGS, Algorithm, Ring, StoredKey
+from authward.core.times import iso_time
 from authward.core.tokens import SKEW
 from authward.errors import Detail, KeyInUse, NotFound, RotatedLately, ValidationError
 

@@ -1,4 +1,4 @@
-"""Moments as people write them."""
+"""Moments, as people and programs write them."""
 
 from __future__ import annotations
 
@@ -17,3 +17,9 @@ def milliseconds(text: str) -> int | None:
         return None
     since = moment - _EPOCH
     return (since.days * 86_400 + since.seconds) * 1000 + since.microseconds // 1000
+
+
+def iso_time(milliseconds: int) -> str:
+    """A time as `2026-11-23T08:00:00.000Z`."""
+    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{milliseconds % 1000:03d}Z"

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from authward.core.envelope import iso_time
+from authward.core.times import iso_time
 from authward.core.users import User
 from authward.http.cookies import presented_session, refresh_set_cookie
 from authward.http.endpoint import Answer, Call

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from authward.core.envelope import iso_time
+from authward.core.times import iso_time
 from authward.http.endpoint import Answer, Call
 from authward.http.fields import Exact, Identifier, Model, Text, Time
 from authward.http.tags import entity_tag, has_tag

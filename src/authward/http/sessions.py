@@ -8,7 +8,7 @@ import secrets
 from pydantic import Field
 
 from authward.core.cookies import read_cookie, set_cookie
-from authward.core.envelope import iso_time
+from authward.core.times import iso_time
 from authward.errors import InvalidRefreshToken, MissingRefreshToken
 from authward.http.cookies import (
     bearer_session,

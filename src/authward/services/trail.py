@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from authward.core.audit import Client, Event, fields_of
 from authward.core.chain import Checkpoint
 from authward.core.chain_proof import Pruned
-from authward.core.envelope import iso_time
+from authward.core.times import iso_time
 from authward.errors import Detail, Refusal, Unavailable, ValidationError
 from authward.ports import AuditChains, AuditLog, AuditQuery, AuditRow, Clock, Erased
 
