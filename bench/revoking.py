@@ -32,6 +32,8 @@ from tests.serving import Account, refresh_headers, register, serving
 SESSIONS = 40
 # Of each: an admin demoted, a role that lost a permission.
 RIGHTS = 5
+RATE = 2000
+"""Protected requests a second meanwhile."""
 PATH, LISTED = "/api/profile", "/api/users"
 
 
@@ -86,7 +88,7 @@ async def _measured(fleet: Fleet) -> Found:
         reader = register(any_of_them)
     admins = [await asyncio.to_thread(fleet.admin) for _ in range(RIGHTS)]
     chief = await asyncio.to_thread(fleet.admin)
-    async with each_worker(fleet) as workers, loaded(fleet, chief) as load:
+    async with each_worker(fleet) as workers, loaded(fleet, chief, RATE) as load:
 
         async def timed(
             by: Connection,

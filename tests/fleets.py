@@ -87,10 +87,8 @@ class Fleet:
 @pytest.fixture(
     scope="session",
     params=[
-        pytest.param("sqlite", marks=pytest.mark.xdist_group("fleet-sqlite")),
-        pytest.param(
-            "postgresql", marks=[pytest.mark.xdist_group("fleet-postgresql"), pytest.mark.postgres]
-        ),
+        pytest.param("sqlite", marks=pytest.mark.xdist_group("fleet")),
+        pytest.param("postgresql", marks=[pytest.mark.xdist_group("fleet"), pytest.mark.postgres]),
     ],
 )
 def fleet(

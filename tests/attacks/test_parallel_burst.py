@@ -29,10 +29,8 @@ WRONG = (401, "invalid_credentials")
 @pytest.fixture(
     scope="module",
     params=[
-        pytest.param("sqlite", marks=pytest.mark.xdist_group("burst-sqlite")),
-        pytest.param(
-            "postgresql", marks=[pytest.mark.xdist_group("burst-postgresql"), pytest.mark.postgres]
-        ),
+        pytest.param("sqlite", marks=pytest.mark.xdist_group("fleet")),
+        pytest.param("postgresql", marks=[pytest.mark.xdist_group("fleet"), pytest.mark.postgres]),
     ],
 )
 def limited(

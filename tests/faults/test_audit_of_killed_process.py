@@ -40,6 +40,7 @@ def writing(url: str) -> Iterator["subprocess.Popen[str]"]:
 
 
 @pytest.mark.load
+@pytest.mark.xdist_group("fleet")
 async def test_an_honest_log_of_four_of_which_one_is_killed(database: str) -> None:
     with ExitStack() as stack:
         processes = [stack.enter_context(writing(database)) for _ in range(PROCESSES)]

@@ -85,6 +85,7 @@ async def generations(fleet: Fleet, visitors: list[Visitor]) -> list[list[int]]:
 
 
 @pytest.mark.load
+@pytest.mark.xdist_group("fleet")
 @pytest.mark.timeout(300 + 2 * SECONDS)
 async def test_four_processes_on_one_database(fleet: Fleet) -> None:
     seconds = SECONDS if fleet.database_url.startswith("sqlite") else SECONDS / 4

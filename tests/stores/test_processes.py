@@ -50,6 +50,7 @@ async def check(store: SqlStore, before: int, did: Counter[str], user: str, sess
 
 @pytest.mark.slow
 @pytest.mark.load
+@pytest.mark.xdist_group("fleet")
 async def test_four_on_one_sqlite_file(stores: Stores, sqlite_database: str) -> None:
     store = await stores(sqlite_database)
     user = await add_user(store, name="0")
@@ -73,6 +74,7 @@ async def test_four_on_one_sqlite_file(stores: Stores, sqlite_database: str) -> 
 
 @pytest.mark.postgres
 @pytest.mark.load
+@pytest.mark.xdist_group("fleet")
 async def test_three_on_one_postgresql(stores: Stores, postgres_database: str) -> None:
     store = await stores(postgres_database)
     user = await add_user(store, name="0")
