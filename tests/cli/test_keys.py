@@ -46,6 +46,13 @@ def due(folder: Path) -> None:
     asyncio.run(publish_long_ago_in(f"sqlite:///{folder / 'authward.db'}"))
 
 
+def just_published(folder: Path) -> None:
+    """However long ago the database was made that this one is a copy of."""
+    with closing(sqlite3.connect(folder / "authward.db")) as database:
+        database.execute("UPDATE keys SET created_at = strftime('%s', 'now') * 1000")
+        database.commit()
+
+
 def age(folder: Path, days: int) -> None:
     """What is old gets older."""
     with closing(sqlite3.connect(folder / "authward.db")) as database:
@@ -150,6 +157,7 @@ def test_a_next_key_that_is_missing_is_made_of_the_kind_that_is_there(for_others
 
 
 def test_a_rotation(signed_in: Path) -> None:
+    just_published(signed_in)
     refused = run("rotate", code=1).output
     assert "is published since" in refused
     assert said(run("rotate", "--json", code=1))["error"] == "rotated_lately"
