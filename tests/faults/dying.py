@@ -53,6 +53,8 @@ async def flow(auth: Authward, job: dict[str, Any]) -> None:
         await services.accounts.login(
             job["email"], job["password"], HERE, presented=job["presented"]
         )
+    elif job["flow"] == "reset":
+        await services.passwords.reset(job["user"], job["password"], HERE)
     elif job["flow"] == "rotate":
         await services.keys.rotate(None, HERE)
     elif job["flow"] == "kill":

@@ -150,6 +150,33 @@ async def test_refresh(here_on_each: Here, zygote: Zygote) -> None:
     assert seen == {0, 1}
 
 
+async def test_reset(here_on_each: Here, zygote: Zygote) -> None:
+    """Of a password, by the operator: the new one, the end of all sessions, the word to others and
+    the row that tells of it, or nothing of it.
+    """
+    here = here_on_each
+    seen = set()
+    for point in range(1, 30):
+        account = await here.register()
+        before = await counted(here, "password.reset")
+        new = f"{PASSWORD} anew {point}"
+        killed = await zygote.run("reset", point, user=account.id, password=new)
+        done = await counted(here, "password.reset") - before
+        assert bool(await sessions_of(here, account.id)) == (not done)
+        await here.services.feed.poll()
+        error = (await here.profile(account)).json().get("error")
+        assert error == ("token_revoked" if done else None)
+        for password, good in ((PASSWORD, not done), (new, bool(done))):
+            body = {"email": account.email, "password": password}
+            answer = await here.send("POST", "/api/auth/login", json=body)
+            assert (answer.status_code == 200) == good
+        seen.add(done)
+        if not killed:
+            break
+    assert seen == {0, 1}
+    assert point > 4
+
+
 async def retried(here: Here, account: Account, session: Session) -> None:
     """The retry gets the successor that was lost, or makes it now."""
     successor = refresh_cookie(await here.refresh(account))
