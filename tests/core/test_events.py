@@ -10,12 +10,13 @@ from typing import Any, get_args
 
 import pytest
 
+import authward
 from authward.core.audit import Client, Event
 from authward.core.events import EVENT_KINDS, AuthEvent, known_kind
 from authward.errors import ConfigurationError
 from authward.ports import ChangeKind
 
-SOURCE = Path(__file__).parents[2] / "src" / "authward"
+SOURCE = Path(authward.__file__).parent
 NAMED = re.compile(r"[a-z]+\.[a-z]+(?:_[a-z]+)*")
 BEGINNINGS = {kind.partition(".")[0] for kind in EVENT_KINDS}
 
