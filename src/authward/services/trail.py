@@ -5,26 +5,25 @@ pruning what is old.
 from __future__ import annotations
 
 import asyncio
-import binascii
 import json
 import logging
 import re
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 from authward.core.audit import Client, Event, fields_of
 from authward.core.chain import Checkpoint
 from authward.core.chain_proof import Pruned
+from authward.core.cursors import cursor_of, parse_cursor
 from authward.core.times import iso_time
-from authward.errors import Detail, Refusal, Unavailable, ValidationError
+from authward.errors import Refusal, Unavailable
 from authward.ports import AuditChains, AuditLog, AuditQuery, AuditRow, Clock, Erased
 
 CHECKPOINT_EVERY = 300.0
 """Seconds between two checkpoints, and between two looks for rows that are too old."""
 _EVER = 2**62
 _STEP = 1000
-_CURSOR = re.compile(rb"([0-9]{1,15})\.([0-9]{1,18})")
+_ROW_ID = re.compile("[0-9]{1,18}")
 
 log = logging.getLogger("authward.audit")
 
@@ -116,10 +115,12 @@ class Trail:
 
     async def page(self, query: AuditQuery, *, limit: int, cursor: str | None) -> AuditPage:
         """Rows, the latest first. Raises ValidationError for a cursor that is none of ours."""
-        before = None if cursor is None else _parse_cursor(cursor)
+        before = None if cursor is None else _place(cursor)
         found = await self._audit.page(query, limit + 1, before=before)
         shown = found[:limit]
-        return AuditPage(shown, _cursor(shown[-1]) if len(found) > limit else None)
+        return AuditPage(
+            shown, cursor_of(shown[-1].at, shown[-1].id) if len(found) > limit else None
+        )
 
     async def rows(self, query: AuditQuery, *, last: int = -1) -> AsyncIterator[AuditRow]:
         """All rows of a higher id than `last`, in the order of ids."""
@@ -184,17 +185,6 @@ def row_data(row: AuditRow) -> dict[str, object]:
     return {"id": row.id, **shown, "detail": dict(row.event.detail)}
 
 
-def _cursor(row: AuditRow) -> str:
-    return urlsafe_b64encode(f"{row.at}.{row.id}".encode()).rstrip(b"=").decode()
-
-
-def _parse_cursor(text: str) -> tuple[int, int]:
-    try:
-        found = _CURSOR.fullmatch(urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-    except (binascii.Error, ValueError):
-        found = None
-    if found is None:
-        raise ValidationError(
-            details=[Detail("cursor", "invalid_cursor", "Use the cursor of the page before")]
-        )
-    return int(found[1]), int(found[2])
+def _place(cursor: str) -> tuple[int, int]:
+    at, row_id = parse_cursor(cursor, _ROW_ID)
+    return at, int(row_id)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import binascii
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
 from authward.core.audit import Client, Event
+from authward.core.cursors import cursor_of, parse_cursor
 from authward.core.granting import (
     ADMIN,
     Present,
@@ -23,7 +22,7 @@ from authward.core.granting import (
 )
 from authward.core.principal import Principal
 from authward.core.users import RIGHTS, USER_ID, User, UserChange, check_may_edit
-from authward.errors import Detail, Forbidden, NotFound, ValidationError
+from authward.errors import Forbidden, NotFound
 from authward.ports import Clock, RoleStore, UserQuery, UserStore
 from authward.services.accounts import require_email
 from authward.services.feed import Feed
@@ -69,11 +68,11 @@ class Users:
         self, *, limit: int, cursor: str | None, search: str | None, role: str | None
     ) -> Page:
         """Accounts, oldest first. Raises ValidationError for a cursor that is none of ours."""
-        after = None if cursor is None else _parse_cursor(cursor)
+        after = None if cursor is None else parse_cursor(cursor, USER_ID)
         found = await self._store.page(UserQuery(limit + 1, after, search, role))
         shown = found[:limit]
         more = len(found) > limit
-        return Page(shown, _cursor(shown[-1]) if more else None)
+        return Page(shown, cursor_of(shown[-1].created_at, shown[-1].id) if more else None)
 
     async def get(self, user_id: str) -> User:
         """One account. Raises NotFound."""
@@ -251,26 +250,3 @@ def _said(edit: UserEdit) -> dict[str, str | int]:
     fields = ",".join(name for name in ("name", "email") if getattr(edit, name) is not None)
     said: dict[str, str | int] = {"fields": fields} if fields else {}
     return said if edit.disabled is None else {**said, "disabled": int(edit.disabled)}
-
-
-def _cursor(user: User) -> str:
-    return urlsafe_b64encode(f"{user.created_at}.{user.id}".encode()).rstrip(b"=").decode()
-
-
-def _parse_cursor(text: str) -> tuple[int, str]:
-    try:
-        created, _, user_id = (
-            urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode("ascii").partition(".")
-        )
-        if (
-            USER_ID.fullmatch(user_id)
-            and created.isascii()
-            and created.isdigit()
-            and len(created) < 16
-        ):
-            return int(created), user_id
-    except (binascii.Error, ValueError):
-        pass
-    raise ValidationError(
-        details=[Detail("cursor", "invalid_cursor", "Use the cursor of the page before")]
-    )
