@@ -22,7 +22,7 @@ from authward.stores.sql import SqlStore
 from authward.stores.transactions import Transaction
 from authward.testing import TurnableClock
 from tests.contracts.making import AUDIT_KEYS
-from tests.fleets import OPERATOR, Fleet
+from tests.fleets import OPERATOR, SEEN_S, Fleet
 from tests.loading import RATE, each_worker, everywhere, loaded, request
 from tests.serving import Account, refresh_headers, register
 
@@ -59,7 +59,7 @@ async def grant(fleet: Fleet, role: str, permission: str, *, taken: bool = False
     await _change(fleet, lambda store: store.database.write(work))
 
 
-async def test_within_a_second_under_load(fleet: Fleet) -> None:
+async def test_seen_by_all_under_load(fleet: Fleet) -> None:
     took: dict[str, float] = {}
     with fleet.server.client() as any_of_them:
         gone, reader = register(any_of_them), register(any_of_them)
@@ -88,7 +88,7 @@ async def test_within_a_second_under_load(fleet: Fleet) -> None:
     print(f"protected GET: p50 {load.percentile(0.5):.4f} p99 {load.percentile(0.99):.4f} s")
     # How many requests that were is the machine's affair, and so is how long each took.
     assert load.statuses == {200}
-    assert max(took.values()) <= 1, took
+    assert max(took.values()) < SEEN_S, took
 
 
 @asynccontextmanager

@@ -18,7 +18,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.fleets import Fleet, eventually
+from tests.fleets import SEEN_S, Fleet, eventually
 from tests.serving import (
     PASSWORD,
     REFRESH,
@@ -103,7 +103,7 @@ def a_network(fleet: Fleet, client: httpx2.Client) -> Made:
 @pytest.mark.parametrize(
     "make", [everyone, a_role, opened_before, an_account, by_its_address, a_network]
 )
-async def test_within_a_second(fleet: Fleet, make: Callable[[Fleet, httpx2.Client], Made]) -> None:
+async def test_seen_by_all(fleet: Fleet, make: Callable[[Fleet, httpx2.Client], Made]) -> None:
     def prepare() -> Made:
         with fleet.server.client() as client:
             return make(fleet, client)
@@ -129,7 +129,7 @@ async def test_within_a_second(fleet: Fleet, make: Callable[[Fleet, httpx2.Clien
             )
         took = time.monotonic() - began
         print(f"{fleet.database_url[:6]} {make.__name__}: ran {ran:.2f} s, then {took:.3f} s")
-        assert took <= 1
+        assert took < SEEN_S
         for client in workers.values():
             for account in made.meant:
                 answer = await client.post(REFRESH, headers=refresh_headers(account))
