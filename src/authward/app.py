@@ -31,7 +31,8 @@ from authward.middleware.answers import NoApp
 from authward.middleware.lifespan import Lifespan
 from authward.middleware.shield import Shield
 from authward.ports import Clock
-from authward.process import Process, Running
+from authward.process import Process
+from authward.running import Running
 from authward.services import Services
 from authward.services.handlers import Handler, Wanted
 from authward.services.secrets import make_secret_file, read_secret_file

@@ -21,7 +21,7 @@ from authward.middleware.protections import Homed, Protections
 from authward.middleware.reports import Reports
 from authward.middleware.request_id import CURRENT, request_id
 from authward.ports import Clock
-from authward.process import Running
+from authward.running import Running
 from authward.settings import Settings
 
 log = logging.getLogger("authward")

@@ -1,4 +1,4 @@
-"""One process's running services: composed, started and stopped in order, once an event loop."""
+"""One process's services: composed, started and stopped in order."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from authward.core.keys import Key, MasterSecret
 from authward.core.passwords import HashParameters
 from authward.core.rotation import Lives
 from authward.core.tokens import TokenPolicy
-from authward.errors import ConfigurationError, Refusal, Unavailable
+from authward.errors import ConfigurationError, Refusal
 from authward.ports import Chance, Change, Clock, Store, Wakes
 from authward.services import Services
 from authward.services.access import Access
@@ -131,6 +131,15 @@ class Process:
         await self._refusals.start()
         self._trail.start()
         self._handling.start()
+        rotate = self._keys.rotate_due
+        self._background = [
+            _task("sweep", self._every(SWEEP_EVERY, self._sweep, "old sessions not swept")),
+            _task("keys", self._every(ROTATE_EVERY, rotate, "keys not rotated")),
+        ]
+        return self._services(tokens)
+
+    def _services(self, tokens: Tokens) -> Services:
+        store, settings, clock = self._store, self._settings, self._clock
         times = SessionTimes(settings.session_ttl, settings.refresh_grace)
         sessions = Sessions(
             store.sessions, store.users, tokens, times, self._refusals, clock, self._chance
@@ -141,11 +150,6 @@ class Process:
             if self._redis is None
             else FallbackLimiter(self._redis, clock, most_keys=settings.rate_limit_clients)
         )
-        rotate = self._keys.rotate_due
-        self._background = [
-            _task("sweep", self._every(SWEEP_EVERY, self._sweep, "old sessions not swept")),
-            _task("keys", self._every(ROTATE_EVERY, rotate, "keys not rotated")),
-        ]
         return Services(
             access=Access(
                 tokens,
@@ -291,75 +295,6 @@ def _key_policy(settings: Settings, *, serves: bool) -> KeyPolicy:
         every=None if every is None else int(every * 1000),
         serves=serves,
     )
-
-
-class Running:
-    """One process at a time, in the event loop that started it. It ends with that loop, should
-    nobody call `stop`.
-    """
-
-    def __init__(self, make: Callable[[], Process]) -> None:
-        self.current: Services | None = None
-        """The services, once started."""
-        self.home: asyncio.AbstractEventLoop | None = None
-        """The loop they run in. Where no lifespan runs (mounted apps, test transports) each request
-        compares it with its own.
-        """
-        self._make = make
-        self._process: Process | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._changing = asyncio.Lock()
-        self._keeper: asyncio.Task[None] | None = None
-
-    @property
-    def services(self) -> Services:
-        """Raises Unavailable before `start`."""
-        if self.current is None:
-            raise Unavailable("not started", retry_after=1)
-        return self.current
-
-    async def start(self) -> None:
-        """Make a process and start it. Calling it again does nothing. Raises ConfigurationError."""
-        loop = asyncio.get_running_loop()
-        if self._loop is not loop:
-            if self.current is not None and self._loop and not self._loop.is_closed():
-                raise ConfigurationError(
-                    "Authward runs in another event loop already. In tests keep to one client: "
-                    "with TestClient(app) as client"
-                )
-            # What a closed loop left behind cannot be stopped any more.
-            self._loop, self._process, self.current, self.home = loop, None, None, None
-            self._changing = asyncio.Lock()
-        async with self._changing:
-            if self.current is None:
-                process = self._make()
-                try:
-                    self.current = await process.start()
-                except BaseException:
-                    await process.stop()
-                    raise
-                self._process, self.home = process, loop
-                self._keeper = asyncio.create_task(self._end_with_loop(), name="authward-end")
-
-    async def stop(self) -> None:
-        """Stop the process. Calling it again does nothing."""
-        async with self._changing:
-            process, self._process = self._process, None
-            self.current = self.home = None
-            keeper, self._keeper = self._keeper, None
-            if keeper is not None and keeper is not asyncio.current_task():
-                keeper.cancel()
-            if process is not None:
-                await process.stop()
-
-    async def _end_with_loop(self) -> None:
-        # A loop cancels its tasks before it closes.
-        try:
-            await asyncio.get_running_loop().create_future()
-        except asyncio.CancelledError:
-            if self._keeper is not None:
-                await self.stop()
-            raise
 
 
 def audit_line(event: Event, clock: Clock) -> str:
