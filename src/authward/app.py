@@ -24,8 +24,9 @@ from authward.core.requirements import Requirement, requirements
 from authward.deny import Known, keep_overrides, know, require_declared, walk
 from authward.errors import ConfigurationError
 from authward.front import Checked, Front, Watched
-from authward.http.admission import Admission, Entrance, named
+from authward.http.admission import Admission, named
 from authward.http.endpoint import Site
+from authward.http.entrance import Entrance
 from authward.http.routes import routes
 from authward.middleware.answers import NoApp
 from authward.middleware.lifespan import Lifespan

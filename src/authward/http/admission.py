@@ -1,34 +1,32 @@
-"""Who calls: the question an app asks of any connection, and the way a connection takes to it."""
+"""Who calls: the question an app asks of any connection."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any, Protocol, cast
 
 from anyio import NoEventLoopError, from_thread
 from starlette.requests import HTTPConnection
-from starlette.routing import Match, Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Scope
 
-from authward.core.bearer import SUBPROTOCOL, bearer_token, websocket_token
+from authward.core.bearer import bearer_token
 from authward.core.clients import client_of
-from authward.core.paths import below_mount, several
+from authward.core.paths import several
 from authward.core.permissions import check_access, has_one_of
 from authward.core.principal import Principal
 from authward.core.requirements import AllOf, AnyOf, Requirement, met, requirements
 from authward.errors import ConfigurationError, Forbidden, InvalidToken, Refusal
+from authward.http.opening import OPENING, Opening
 from authward.middleware.exchange import EXCHANGE, Exchange
 from authward.middleware.request_id import request_id
-from authward.middleware.websocket import Socket
 from authward.ports import Clock
 from authward.services import Services
 
 ADMISSION = "authward"
 """The key of the scope under which an app finds the Admission it lies behind."""
-_OPENING = "authward.opening"
 
 
 class Runs(Protocol):
@@ -41,22 +39,6 @@ class Runs(Protocol):
 
     @property
     def services(self) -> Services: ...
-
-
-class _Opening:
-    """What a WebSocket was opened with: the token that counts now, whose it is, and what it was
-    asked for.
-    """
-
-    def __init__(self, socket: Socket, token: str | None) -> None:
-        self.socket = socket
-        self.token = token
-        self.owner: tuple[str, str] | None = None
-        self.needs: list[tuple[Collection[str], Collection[Requirement]]] = []
-        self.leave: Callable[[], None] | None = None
-
-    def find(self) -> str:
-        return websocket_token(self.socket.offered) if self.token is None else self.token
 
 
 class Admission:
@@ -137,8 +119,8 @@ class Admission:
         services = self._running.current
         if services is None or refusal.audited:
             return
-        opening = scope.get(_OPENING)
-        if isinstance(opening, _Opening):
+        opening = scope.get(OPENING)
+        if isinstance(opening, Opening):
             subject = None if opening.owner is None else opening.owner[0]
         else:
             caller = self.peek(scope)
@@ -151,8 +133,8 @@ class Admission:
         still lives as long as the token before. Raises as `principal` does.
         """
         scope = _scope_of(connection)
-        opening = scope.get(_OPENING)
-        if not isinstance(opening, _Opening) or opening.owner is None:
+        opening = scope.get(OPENING)
+        if not isinstance(opening, Opening) or opening.owner is None:
             raise ConfigurationError("renew: this is no WebSocket that a guard has let in")
         access = self._running.services.access
         client = partial(client_of, scope.get("client"), scope["headers"], request_id(scope))
@@ -222,7 +204,7 @@ class Admission:
                 if EXCHANGE in scope:
                     scope[EXCHANGE].note((self, _authorization(scope), roles, permissions))
                 return principal
-            opening: _Opening = scope[_OPENING]
+            opening: Opening = scope[OPENING]
             principal = access.admit_token(
                 opening.find, client, roles=roles, permissions=permissions
             )
@@ -242,62 +224,13 @@ class Admission:
         opening.socket.watch(partial(self._left, opening))
         return principal
 
-    def _left(self, opening: _Opening) -> float:
+    def _left(self, opening: Opening) -> float:
         """Seconds the token has left. Raises as soon as it would not be let in again."""
         services = self._running.services
         principal = services.tokens.verify(opening.find())
         for roles, permissions in opening.needs:
             check_access(principal, roles, permissions)
         return principal.expires_at - self.clock.now()
-
-
-class Entrance:
-    """Leads a connection to one of our routes or on to `app`, which may then ask `admission` who
-    calls.
-    """
-
-    def __init__(self, admission: Admission, routes: Sequence[Route], app: ASGIApp) -> None:
-        self._admission = admission
-        self._app = app
-        # Most requests are for the app: a look at the path tells, without trying our patterns.
-        self._exact = {route.path: route for route in routes if "{" not in route.path}
-        self._patterns = [route for route in routes if "{" in route.path]
-        self._prefixes = tuple({route.path.partition("{")[0] for route in self._patterns})
-
-    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """Not `async` itself, which would cost a frame a request."""
-        scope[ADMISSION] = self._admission
-        if scope["type"] == "http":
-            if self._admission.stand_in is not None:
-                _stand_in(scope, self._admission.stand_in)
-            root = scope.get("root_path")
-            path = below_mount(scope["path"], root) if root else scope["path"]
-            if path in self._exact or path.startswith(self._prefixes):
-                return (self._route(scope, path) or self._app)(scope, receive, send)
-        elif scope["type"] == "websocket":
-            return self._websocket(scope, receive, send)
-        return self._app(scope, receive, send)
-
-    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        socket = Socket(receive, send, scope.get("subprotocols", ()))
-        token = None
-        if self._admission.stand_in is not None and SUBPROTOCOL not in socket.offered:
-            token = self._admission.stand_in()
-        scope[_OPENING] = opening = _Opening(socket, token)
-        try:
-            await socket.run(self._app, scope)
-        finally:
-            if opening.leave is not None:
-                opening.leave()
-
-    def _route(self, scope: Scope, path: str) -> ASGIApp | None:
-        found = self._exact.get(path)
-        for route in self._patterns if found is None else (found,):
-            match, child = route.matches(scope)
-            if match is not Match.NONE:
-                scope.update(child)
-                return route.handle
-        return None
 
 
 def named(guard: str, names: Sequence[str]) -> tuple[str, ...]:
@@ -325,11 +258,6 @@ def _scope_of(connection: Mapping[str, Any]) -> Scope:
     if isinstance(connection, HTTPConnection):
         return connection.scope
     return cast(Scope, connection)
-
-
-def _stand_in(scope: Scope, mint: Callable[[], str]) -> None:
-    if not any(name == b"authorization" for name, _ in scope["headers"]):
-        scope["headers"] = [*scope["headers"], (b"authorization", b"Bearer " + mint().encode())]
 
 
 def _headers(bearer: bytes) -> Iterable[tuple[bytes, bytes]]:
