@@ -281,8 +281,11 @@ class TestPruning:
         between = await self.filled(begun, clock)
         await begun.chains.checkpoint()
         told: list[int] = []
+        assert await begun.chains.count_older(between) == 600
+        assert await begun.chains.count_older(int(clock.now() * 1000) + DAY) == 603
         assert await begun.chains.prune(between, told.append) == (600, None)
         assert told == [250, 500, 600]
+        assert await begun.chains.count_older(between) == 0
         proof = await proof_of(begun)
         assert (proof.holds, proof.rows) == (True, 3)
         assert await begun.chains.prune(between, silent) == (0, None)

@@ -76,6 +76,7 @@ _MARK = (
     .values(marked=bindparam("length", type_=BigInteger()))
 )
 _BEFORE = bindparam("before", type_=BigInteger())
+_COUNT_OLDER = _COUNT.where(audit_events.c.at < _BEFORE)
 _FIRST_AT = (
     select(audit_events.c.at)
     .where(audit_events.c.writer == audit_writers.c.writer)
@@ -203,6 +204,10 @@ class SqlChains:
         return prover.finish()
 
     # --- pruning -------------------------------------------------------------------------
+
+    async def count_older(self, before: int) -> int:
+        [counted] = await self._database.read(_COUNT_OLDER, {"before": before})
+        return int(counted[0])
 
     async def prune(self, before: int, on_rows: Callable[[int], None]) -> Pruned:
         told = _Told(Prover(self._chains.signing))
