@@ -5,7 +5,8 @@ The program is the real one. Around it, in each worker process:
 - the clock is turned by the number in the file AUTHWARD_TEST_CLOCK, and database time with it;
 - each answer names its process in `x-test-pid`;
 - a request with `x-test-die` has its process killed when its answer is about to be sent;
-- AUTHWARD_TEST_CHEAP_HASHING=1 makes hashing cost nothing.
+- AUTHWARD_TEST_CHEAP_HASHING=1 makes hashing cost nothing;
+- AUTHWARD_TEST_ROTATE_EVERY is how often, in seconds, it looks whether keys are to rotate.
 
 Worker processes import this module too, as it is their parent's main one.
 """
@@ -80,6 +81,8 @@ if __name__ in ("__main__", "__mp_main__"):
     if os.environ.get("AUTHWARD_TEST_CHEAP_HASHING") == "1":
         cheap = cheap_parameters()
         vars(process_module)["HashParameters"] = lambda: cheap
+    if "AUTHWARD_TEST_ROTATE_EVERY" in os.environ:
+        process_module.ROTATE_EVERY = float(os.environ["AUTHWARD_TEST_ROTATE_EVERY"])
     bare = app_module.Authward.asgi
     app_module.Authward.asgi = lambda auth: Around(bare(auth))  # type: ignore[assignment,method-assign]
 

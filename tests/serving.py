@@ -199,6 +199,14 @@ def refresh_headers(account: Account, cookie: str | None = None) -> dict[str, st
     return {"cookie": f"refreshToken={cookie or account.cookie}", "x-csrf-token": account.csrf}
 
 
+def renew(account: Account, answer: httpx2.Response) -> None:
+    """Go on with what a refresh answered."""
+    data = answer.json()["data"]
+    account.access, account.csrf = data["accessToken"], data["csrfToken"]
+    account.cookie = refresh_cookie(answer)
+    account.bearer = {"authorization": f"Bearer {account.access}"}
+
+
 def error_of(answer: httpx2.Response) -> tuple[int, str]:
     """Status and error code; the code of a success is empty."""
     return answer.status_code, str(answer.json().get("error", ""))

@@ -485,6 +485,10 @@ class AuditChains(Protocol):
         """
         ...
 
+    async def count_older(self, before: int) -> int:
+        """How many rows are older than `before`: as many as `prune` would delete, or more."""
+        ...
+
     async def prune(self, before: int, on_rows: Callable[[int], None]) -> Pruned:
         """Delete the rows at the beginnings of chains that are older than `before`, in segments
         that verify, each in one transaction with the checkpoint that stands for it. It ends with

@@ -183,8 +183,13 @@ def test_a_person_is_erased(run: Run, told: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_old_rows_are_pruned(run: Run, told: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert said(run("audit prune --before 1d --yes --json")) == {
-        **{"pruned": 0, "problem": None, "anchor": None},
+    nothing = said(run("audit prune --before 2020-01-31T12:00:00Z --yes --json"))
+    assert nothing == {
+        "matched": 0,
+        "before": "2020-01-31T12:00:00.000Z",
+        "pruned": 0,
+        "problem": None,
+        "anchor": None,
     }
     edit(told, "UPDATE audit_events SET kind = 'x' WHERE id = 2")
     broken = run("audit prune --before 2100-01-01T00:00:00Z --yes", code=1)
@@ -203,6 +208,32 @@ def test_old_rows_are_pruned(run: Run, told: Path, monkeypatch: pytest.MonkeyPat
     kinds = [json.loads(line)["kind"] for line in run("audit tail --json").stdout.splitlines()]
     assert set(kinds) == {"audit.pruned"}
     assert said(run("audit verify --json"))["holds"]
+
+
+def test_how_many_would_be_pruned_is_told_first(
+    run: Run, told: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    would = "4 rows from before 2100-01-01T00:00:00.000Z would be deleted, as far as they verify."
+    dry = run("audit prune --before 2100-01-01T00:00:00Z --dry-run")
+    assert (dry.stdout, dry.stderr) == (f"{would}\n", "")
+    found = said(run("audit prune --before 2100-01-01T00:00:00Z --dry-run --yes --json"))
+    assert (found["matched"], found["pruned"], found["anchor"]) == (4, 0, None)
+    refused = run("audit prune --before 2100-01-01T00:00:00Z", code=2)
+    assert "Say --yes, or --dry-run." in refused.output
+    monkeypatch.setattr("authward.cli.audit.someone_there", lambda: True)
+    asked = run("audit prune --before 2100-01-01T00:00:00Z", input="n\n", code=1)
+    assert asked.stdout == f"{would}\n"
+    assert "Delete them?" in asked.stderr
+    asked = run("audit prune --before 2100-01-01T00:00:00Z --json", input="n\n", code=1)
+    assert would in asked.stderr
+    assert len(run("audit export").stdout.splitlines()) == 4
+    nothing = run("audit prune --before 2020-01-31T12:00:00Z")
+    assert nothing.output.startswith("0 rows from before 2020-01-31T12:00:00.000Z")
+    assert "Delete" not in nothing.output
+    edit(told, "DELETE FROM audit_events WHERE id > 1")
+    alone = run("audit prune --before 2100-01-01T00:00:00Z --yes")
+    assert alone.stdout.startswith("1 row from before")
+    assert "Deleted 1 row\n" in alone.stdout
 
 
 def test_what_comes_is_followed(run: Run, told: Path) -> None:

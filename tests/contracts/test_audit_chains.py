@@ -193,6 +193,25 @@ class TestCheckpoints:
         [problem] = (await proof_of(begun)).problems
         assert problem.why == "a checkpoint does not tell of every chain there was"
 
+    async def test_a_tail_that_was_cut_off_stays_found_after_the_next_checkpoint(
+        self, begun: SqlStore, other: SqlStore
+    ) -> None:
+        """Who puts the true end of a chain from before back has the next checkpoint sign it."""
+        await other.audit.record([happened("one")])
+        [before] = await begun.database.read(text("SELECT * FROM audit_writers"))
+        await other.audit.record([happened("two")])
+        assert await begun.chains.checkpoint() is not None
+        await run(begun, "DELETE FROM audit_events WHERE seq = 2")
+        known = {name: before._mapping[name] for name in ("count", "last_id", "hash", "mac")}
+        moves = ", ".join(f"{name} = :{name}" for name in known)
+        await run(begun, f"UPDATE audit_writers SET {moves}", **known)
+        assert not (await proof_of(begun)).holds
+        assert await begun.chains.checkpoint() is not None
+        [problem] = (await proof_of(begun)).problems
+        assert problem.why == (
+            f"checkpoint 3 saw 1 row of chain {before.writer[:8]}, of which one before it saw 2"
+        )
+
 
 class TestOlderRows:
     async def test_rows_from_before_there_were_chains_are_counted(self, store: SqlStore) -> None:
@@ -262,8 +281,11 @@ class TestPruning:
         between = await self.filled(begun, clock)
         await begun.chains.checkpoint()
         told: list[int] = []
+        assert await begun.chains.count_older(between) == 600
+        assert await begun.chains.count_older(int(clock.now() * 1000) + DAY) == 603
         assert await begun.chains.prune(between, told.append) == (600, None)
         assert told == [250, 500, 600]
+        assert await begun.chains.count_older(between) == 0
         proof = await proof_of(begun)
         assert (proof.holds, proof.rows) == (True, 3)
         assert await begun.chains.prune(between, silent) == (0, None)

@@ -81,6 +81,18 @@ def test_an_honest_log_holds():
     assert log.proof().first is None
 
 
+def test_a_chain_that_got_shorter_is_found_though_a_later_checkpoint_signed_it():
+    log = Log()
+    long, short = log.head, log.head._replace(length=3, last_id=4, hash=log.rows[2].hash)
+    log.checkpoints.append(log.checkpoint([short]))
+    log.rows, log.head, log.mac = log.rows[:3], short, head_mac(KEYS, short)
+    assert [one.why for one in log.proof().problems] == [
+        "checkpoint 3 saw 3 rows of chain aaaaaaaa, of which one before it saw 5"
+    ]
+    log.checkpoints.append(log.checkpoint([long._replace(length=1)]))
+    assert log.proof().problems[1].why.startswith("checkpoint 4 saw 1 row of chain aaaaaaaa")
+
+
 @pytest.mark.parametrize("name", StoredRow._fields)
 def test_an_edit_of_any_column_names_its_row(name: str):
     log = Log()

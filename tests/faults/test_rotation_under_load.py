@@ -26,9 +26,9 @@ from tests.serving import (
     account_of,
     error_of,
     new_email,
-    refresh_cookie,
     refresh_headers,
     register,
+    renew,
 )
 
 CLIENTS = 20
@@ -80,13 +80,6 @@ async def protected(client: httpx2.AsyncClient, seen: Seen, account: Account) ->
         seen.note("profile", answer)
     answer = await client.get("/api/auth/sessions", headers=account.bearer)
     seen.note("sessions", answer)
-
-
-def renew(account: Account, answer: httpx2.Response) -> None:
-    data = answer.json()["data"]
-    account.access, account.csrf = data["accessToken"], data["csrfToken"]
-    account.cookie = refresh_cookie(answer)
-    account.bearer = {"authorization": f"Bearer {account.access}"}
 
 
 async def rotate(fleet: Fleet, admin: Account) -> None:

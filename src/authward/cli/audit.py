@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
@@ -15,7 +16,7 @@ from authward.cli.moments import moment_option
 if TYPE_CHECKING:
     from authward.core.anchors import Anchors
     from authward.core.chain import Checkpoint
-    from authward.core.chain_proof import Proof, Pruned
+    from authward.core.chain_proof import Problem, Proof, Pruned
     from authward.ports import AuditQuery, AuditRow, Erased
     from authward.services import Services
 
@@ -200,39 +201,86 @@ def erase(user: str, yes: bool, database_url: str | None, as_json: bool) -> None
 
 @audit.command()
 @moment_option("--before", "Rows older than then: 2026-01-31T12:00:00Z, or an age: 90d.", need=True)
+@click.option("--dry-run", is_flag=True, help="Say how many it would be, and delete none.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @database_option
 @json_option
-def prune(before: Callable[[int], int], yes: bool, database_url: str | None, as_json: bool) -> None:
+def prune(
+    before: Callable[[int], int],
+    dry_run: bool,
+    yes: bool,
+    database_url: str | None,
+    as_json: bool,
+) -> None:
     """Delete old rows, as far as they verify. A checkpoint stays in their place."""
-    from authward.services.trail import checkpoint_line
+    from authward.core.times import iso_time
 
-    if not (yes or someone_there()):
-        raise click.UsageError("Pruning cannot be undone. Say --yes.")
-    if not yes:
-        click.confirm("Delete them?", abort=True, err=True)
+    if not (dry_run or yes or someone_there()):
+        raise click.UsageError("Pruning cannot be undone. Say --yes, or --dry-run.")
 
-    async def work(services: Services) -> tuple[Pruned, Checkpoint | None]:
-        progress = _Progress("pruned")
+    async def work(services: Services) -> _Pruning:
         moment = before(int(services.clock.now() * 1000))
+        found, until = await services.store.chains.count_older(moment), iso_time(moment)
+        if not as_json or not (dry_run or yes):
+            told = f"{_rows(found)} from before {until} would be deleted, as far as they verify."
+            click.echo(told, err=as_json)
+        if dry_run or not (yes or found):
+            return _Pruning(found, until)  # without any there is nothing to ask
+        if not yes:
+            click.confirm("Delete them?", abort=True, err=True)
+        progress = _Progress("pruned")
         done = await services.trail.prune(moment, lambda rows: progress(rows, None), operator())
         # An anchor from after it: those in between are in no log.
-        return done, await services.trail.checkpoint() if done.rows else None
+        made = await services.trail.checkpoint() if done.rows else None
+        return _Pruning(found, until, done, made)
 
-    pruned, made = on_database(database_url, work, as_json=as_json)
-    problem = pruned.problem
+    pruning = on_database(database_url, work, as_json=as_json)
     if as_json:
-        told = None if problem is None else {"row": problem.row, "why": problem.why}
-        anchor = None if made is None else {"number": made.number, "hash": made.hash.hex()}
-        say_json({"pruned": pruned.rows, "problem": told, "anchor": anchor})
+        say_json(pruning.data())
     else:
-        click.echo(f"Deleted {pruned.rows} rows")
-        if made is not None:
-            click.echo(checkpoint_line(made))
-        if problem is not None:
-            click.echo(f"It ended there: {_told(problem.row, problem.why)}", err=True)
-    if problem is not None:
+        pruning.say()
+    if pruning.problem is not None:
         raise SystemExit(NOT_SO)
+
+
+@dataclass(frozen=True, slots=True)
+class _Pruning:
+    """How many rows are from before a time, and, unless none were to be, what was deleted."""
+
+    found: int
+    before: str
+    done: Pruned | None = None
+    made: Checkpoint | None = None
+
+    @property
+    def problem(self) -> Problem | None:
+        return None if self.done is None else self.done.problem
+
+    def data(self) -> dict[str, Any]:
+        problem, made = self.problem, self.made
+        return {
+            "matched": self.found,
+            "before": self.before,
+            "pruned": 0 if self.done is None else self.done.rows,
+            "problem": None if problem is None else {"row": problem.row, "why": problem.why},
+            "anchor": None if made is None else {"number": made.number, "hash": made.hash.hex()},
+        }
+
+    def say(self) -> None:
+        from authward.services.trail import checkpoint_line
+
+        if self.done is None:
+            return
+        click.echo(f"Deleted {_rows(self.done.rows)}")
+        if self.made is not None:
+            click.echo(checkpoint_line(self.made))
+        if self.problem is not None:
+            told = _told(self.problem.row, self.problem.why)
+            click.echo(f"It ended there: {told}", err=True)
+
+
+def _rows(number: int) -> str:
+    return "1 row" if number == 1 else f"{number} rows"
 
 
 class _Progress:

@@ -195,11 +195,26 @@ class Prover:
             self._say(None, f"checkpoint {printable(str(one.number), 20)} was edited")
             return None
         body = read_body(one.body)
-        self._seen |= {head.writer: head for head in body.heads}
+        for head in body.heads:
+            self._see(one.number, head)
         self._pruned |= {head.writer: head for head in body.pruned}
         self._all = body.all or self._all
         self._old = body.unchained or self._old
         return body
+
+    def _see(self, number: int, head: Head) -> None:
+        """A chain as a checkpoint saw it. No chain gets shorter: whoever cut its tail off and put
+        its true end from before back would have the next checkpoint sign that.
+        """
+        before = self._seen.get(head.writer)
+        self._seen[head.writer] = head
+        if before is not None and head.length < before.length:
+            saw = "1 row" if head.length == 1 else f"{head.length} rows"
+            self._say(
+                None,
+                f"checkpoint {number} saw {saw} of chain {_shown(head.writer)}, of which one "
+                f"before it saw {before.length}",
+            )
 
     # --- heads ---------------------------------------------------------------------------
 

@@ -28,13 +28,12 @@ from authward.core.chain import (
     Checkpoint,
     Head,
     body_of,
-    digest_of,
-    signed_by_us,
 )
 from authward.core.chain_proof import Problem, Proof, Prover, Pruned, StoredRow
 from authward.stores.database import Database, Read
 from authward.stores.engines import away
 from authward.stores.expressions import JsonText
+from authward.stores.heads import SIGNED_HEADS, Standing, head_of, standing
 from authward.stores.schema import audit_checkpoints, audit_events, audit_writers
 from authward.stores.transactions import Transaction
 
@@ -52,8 +51,6 @@ _WRITER = bindparam("chain", type_=String())
 _ROWS = select(*_ROW).where(audit_events.c.id >= _FROM).order_by(audit_events.c.id).limit(STEP)
 _IDS = select(audit_events.c.id).where(audit_events.c.id >= _FROM).order_by(audit_events.c.id)
 _COUNT = select(func.count()).select_from(audit_events)
-_HEADS = select(*(audit_writers.c[name] for name in ("writer", "kid", "count", "last_id", "hash")))
-_SIGNED_HEADS = _HEADS.add_columns(audit_writers.c.mac, audit_writers.c.marked)
 _CHECKPOINT = select(audit_checkpoints).order_by(audit_checkpoints.c.number)
 _CHECKPOINTS = _CHECKPOINT.where(audit_checkpoints.c.number > _FROM).limit(STEP)
 _ANY = select(audit_checkpoints.c.number).limit(1)
@@ -64,6 +61,14 @@ _OF_PRUNING = _CHECKPOINT.where(
     audit_checkpoints.c.body.contains('"pruned":[[', autoescape=True)
     | audit_checkpoints.c.body.contains('"unchained"', autoescape=True),
 )
+_TOLD_SINCE = (
+    select(audit_checkpoints.c.number)
+    .where(
+        audit_checkpoints.c.number > _FROM,
+        ~audit_checkpoints.c.body.startswith('{"heads":[],', autoescape=True),
+    )
+    .limit(1)
+)
 _PUT = insert(audit_checkpoints)
 _MARK = (
     update(audit_writers)
@@ -71,6 +76,7 @@ _MARK = (
     .values(marked=bindparam("length", type_=BigInteger()))
 )
 _BEFORE = bindparam("before", type_=BigInteger())
+_COUNT_OLDER = _COUNT.where(audit_events.c.at < _BEFORE)
 _FIRST_AT = (
     select(audit_events.c.at)
     .where(audit_events.c.writer == audit_writers.c.writer)
@@ -79,7 +85,7 @@ _FIRST_AT = (
     .correlate(audit_writers)
     .scalar_subquery()
 )
-_TO_PRUNE = _SIGNED_HEADS.where(_FIRST_AT < _BEFORE).order_by(audit_writers.c.writer)
+_TO_PRUNE = SIGNED_HEADS.where(_FIRST_AT < _BEFORE).order_by(audit_writers.c.writer)
 _SEGMENT = (
     select(*_ROW)
     .where(audit_events.c.writer == _WRITER)
@@ -125,28 +131,44 @@ class SqlChains:
     # --- checkpoints ---------------------------------------------------------------------
 
     async def checkpoint(self, *, every: int = 0) -> Checkpoint | None:
-        async def work(tx: Transaction) -> Checkpoint | None:
-            last = await self._last(tx)
-            if last is not None and 0 <= self._chains.now() - last.at < every:
+        while True:
+            seen = await self._database.look(partial(self._look, every))
+            if seen is None:
                 return None
-            found = [row for row in await tx.rows(_SIGNED_HEADS) if self._ours(row)]
-            heads = {row.writer: _head(row) for row in found}
-            moved = [heads[row.writer] for row in found if row.count != row.marked]
-            if last is not None and not moved:
-                return None
-            unchained = None
-            if last is None and not heads:
-                [counted] = await tx.rows(_UNCHAINED)
-                unchained = counted.number, counted.highest or 0
-            body = body_of(heads=moved, everything=digest_of(heads), unchained=unchained)
-            for head in moved:
-                await tx.run(_MARK, {"chain": head.writer, "length": head.length})
-            return await self._put(tx, last, body)
+            made = await self._database.write(partial(self._sign, *seen))
+            if made is not None:
+                return made
 
-        return await self._database.write(work)
+    async def _look(self, every: int, read: Read) -> tuple[Checkpoint | None, Standing] | None:
+        """The last checkpoint and where the chains stand, at one moment; None if nothing is to be
+        signed. Nobody has to wait until all of them are read.
+        """
+        rows = await read(_LAST)
+        last = Checkpoint(**rows[0]._mapping) if rows else None
+        if last is not None and 0 <= self._chains.now() - last.at < every:
+            return None
+        stand = await standing(read, self._chains.signing)
+        return (last, stand) if last is None or stand.moved else None
 
-    def _ours(self, row: Row[Any]) -> bool:
-        return signed_by_us(self._chains.signing, _head(row), row.mac)
+    async def _sign(
+        self, seen: Checkpoint | None, stand: Standing, tx: Transaction
+    ) -> Checkpoint | None:
+        """Sign where the chains stood, on top of whatever was pruned meanwhile. None if another
+        checkpoint told of them by now: it may know more.
+        """
+        last = await self._last(tx)
+        if (seen is None) != (last is None):
+            return None
+        if seen is not None and await tx.rows(_TOLD_SINCE, {"from": seen.number}):
+            return None
+        unchained = None
+        if last is None and not stand.any:
+            [counted] = await tx.rows(_UNCHAINED)
+            unchained = counted.number, counted.highest or 0
+        for head in stand.moved:
+            await tx.run(_MARK, {"chain": head.writer, "length": head.length})
+        body = body_of(heads=stand.moved, everything=stand.everything, unchained=unchained)
+        return await self._put(tx, last, body)
 
     async def _last(self, tx: Transaction) -> Checkpoint | None:
         if self._database.postgresql:
@@ -169,8 +191,8 @@ class SqlChains:
         async with self._database.snapshot() as read:
             await _tell_checkpoints(read, prover)
             try:
-                for row in await read(_SIGNED_HEADS.order_by(audit_writers.c.writer)):
-                    prover.head(_head(row), row.mac)
+                for row in await read(SIGNED_HEADS.order_by(audit_writers.c.writer)):
+                    prover.head(head_of(row), row.mac)
             except DBAPIError as error:
                 _unless_away(error)
                 prover.unreadable(None, "the heads of the chains")
@@ -182,6 +204,10 @@ class SqlChains:
         return prover.finish()
 
     # --- pruning -------------------------------------------------------------------------
+
+    async def count_older(self, before: int) -> int:
+        [counted] = await self._database.read(_COUNT_OLDER, {"before": before})
+        return int(counted[0])
 
     async def prune(self, before: int, on_rows: Callable[[int], None]) -> Pruned:
         told = _Told(Prover(self._chains.signing))
@@ -215,7 +241,7 @@ class SqlChains:
     async def _prune_segment(
         self, told: _Told, row: Row[Any], before: int, tx: Transaction, last: Checkpoint
     ) -> int:
-        head, prover = _head(row), told.prover
+        head, prover = head_of(row), told.prover
         prover.head(head, row.mac)  # it begins where the last segment ended
         rows = [_stored(one) for one in await tx.rows(_SEGMENT, {"chain": head.writer})]
         old = list(takewhile(lambda one: type(one.at) is int and one.at < before, rows))
@@ -254,10 +280,6 @@ class _Told:
         for row in rows:
             self.prover.statement(Checkpoint(**row._mapping))
             self.number = row.number
-
-
-def _head(row: Any) -> Head:
-    return Head(*row[:5])
 
 
 def _stored(row: Any) -> StoredRow:

@@ -175,7 +175,12 @@ class Database:
         # Longer than the pool's own limit: what is stopped here is talking to a silent server.
         # SQLite has its own bound, and a thread cannot be stopped anyway.
         limit = 2 * self._patience if self.postgresql else None
-        async with asyncio.timeout(limit), engine.connect() as connection:
+        async with asyncio.timeout(limit), self._unbounded(engine) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def _unbounded(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+        async with engine.connect() as connection:
             try:
                 yield connection
             except DBAPIError as error:
@@ -203,7 +208,7 @@ class Database:
             engine = self._writer.execution_options(
                 isolation_level="REPEATABLE READ", postgresql_readonly=True
             )
-        async with engine.connect() as connection:
+        async with self._unbounded(engine) as connection:
             if not self.postgresql:
                 await connection.exec_driver_sql("BEGIN")
 
@@ -218,6 +223,28 @@ class Database:
             finally:
                 if not self.postgresql:
                     await connection.exec_driver_sql("ROLLBACK")
+
+    async def look(self, work: Callable[[Read], Awaitable[T]]) -> T:
+        """Run `work` with a snapshot, however long it takes. Raises Unavailable if the database is
+        away.
+        """
+        # Of each answer alone: there may be many.
+        limit = 2 * self._patience if self.postgresql else None
+
+        async def attempt() -> T:
+            async with asyncio.timeout(limit) as bound, self.snapshot() as read:
+
+                async def patiently(
+                    statement: Executable, values: Mapping[str, Any] | None = None
+                ) -> Sequence[Row[Any]]:
+                    found = await read(statement, values)
+                    if limit is not None:
+                        bound.reschedule(asyncio.get_running_loop().time() + limit)
+                    return found
+
+                return await work(patiently)
+
+        return await self._attempt(attempt)
 
     async def run_sync(self, work: Callable[[Connection], None]) -> None:
         """Run `work` with a synchronous connection inside one writing transaction, however long.
