@@ -195,7 +195,7 @@ class TestRefreshing:
         assert await judged(1, "two") is Verdict.OVERLAP
         clock.turn(GRACE)
         assert await judged(1, "one") is Verdict.FORGED
-        assert await judged(0, "zero") is Verdict.FORGED
+        assert await judged(0, "zero") is Verdict.FORGED  # it is known that "one" signed it
         assert await judged(2, "two") is Verdict.ROTATE
         [held] = await store.sessions.of_user(session.user_id)
         assert (held.kid, held.kid_before, held.kid_from) == ("two", "one", 1)

@@ -825,3 +825,24 @@ async def test_twenty_readers_at_once_leave_the_newest_rings(
     await other.feed.poll()
     assert other.keys.rings.access.signing.kid == one.keys.rings.access.signing.kid
     assert other.keys.rings.csrf == one.keys.rings.csrf
+
+
+@pytest.mark.parametrize("rotations", [0, 1, 2, 3])
+async def test_a_stolen_token_is_seen_however_often_the_ring_was_rotated(
+    services: Services, clock: TurnableClock, rotations: int
+) -> None:
+    """RFC 9700 section 4.14.2: whichever of the two comes second gives the theft away."""
+    owner = await register(services)
+    thief = owner
+    clock.turn(NOTICE)
+    thief = await services.sessions.refresh(thief.refresh_token, HERE)
+    for _ in range(rotations):
+        clock.turn(NOTICE)
+        await services.keys.rotate("refresh", HERE)
+        thief = await services.sessions.refresh(thief.refresh_token, HERE)
+    clock.turn(NOTICE)
+    with pytest.raises(RefreshTokenReused):
+        await services.sessions.refresh(owner.refresh_token, HERE)
+    with pytest.raises(InvalidRefreshToken):
+        await services.sessions.refresh(thief.refresh_token, HERE)
+    assert len(await told(services, "session.reuse_detected")) == 1

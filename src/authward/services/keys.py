@@ -85,7 +85,7 @@ class Keys:
         self._clock = clock
         self._changes = KeyChanges(seals, policy.algorithm, chance)
         self._reading = asyncio.Lock()
-        self._follow: Callable[[Rings], None] | None = None
+        self._follow: Callable[[Rings | None], None] | None = None
         self._rings: Rings | None = None
         self._read: Sequence[StoredKey] = ()
         self.loaded = False
@@ -95,7 +95,9 @@ class Keys:
 
     @property
     def rings(self) -> Rings:
-        """Those in use. Raises Unavailable before `start`."""
+        """Those in use. Raises Unavailable where there are none: before `start`, and where a key
+        that signed here is gone and the next cannot be read.
+        """
         if self._rings is None:
             raise Unavailable("key rings not read", retry_after=1)
         return self._rings
@@ -128,13 +130,15 @@ class Keys:
             keys = await self._publish(keys)
         return await self._use(keys)
 
-    def follow(self, used: Callable[[Rings], None]) -> None:
-        """From now on tell of each new set of rings."""
+    def follow(self, used: Callable[[Rings | None], None]) -> None:
+        """From now on tell of each new set of rings; None while there is none to go by."""
         self._follow = used
 
     async def reload(self) -> None:
         """Read the rings anew. Raises Unavailable if they cannot be: rather nobody is let in than
-        somebody with a key that was killed.
+        somebody with a key that was killed. Keys that are known to be gone are used no more then,
+        and if one of them is to sign, none is: nothing is signed or verified here until the rings
+        can be read.
         """
         # One at a time: an answer that is late must not undo a newer one.
         async with self._reading:
@@ -145,6 +149,7 @@ class Keys:
                 await self._use(keys)
             except ConfigurationError as error:
                 self.loaded = False
+                self._drop_gone(keys)
                 log.error("key rings not read: %s", error)
                 raise Unavailable(f"key rings: {error}", retry_after=1) from error
 
@@ -265,12 +270,31 @@ class Keys:
 
     async def _use(self, keys: Sequence[StoredKey]) -> Rings:
         # In a thread: to check an RSA key takes a while, and requests must not wait.
-        self._rings = rings = await asyncio.to_thread(self._seals.open, keys)
+        rings = await asyncio.to_thread(self._seals.open, keys)
         self._read = keys
         self.loaded = True
+        self._go_by(rings)
+        return rings
+
+    def _drop_gone(self, keys: Sequence[StoredKey]) -> None:
+        """Which keys are gone can be read without any secret: whoever knows a killed one must not
+        be let in for as long as this process lacks the secret of the others.
+        """
+        if self._rings is None:
+            return
+        alive = {key.kid for key in keys if key.state != "retired"}
+        left = [key for key in self._rings.keys if key.kid in alive]
+        if len(left) == len(self._rings.keys):
+            return
+        try:
+            self._go_by(Rings.of(left))
+        except ConfigurationError:
+            self._go_by(None)  # the one that signs is gone
+
+    def _go_by(self, rings: Rings | None) -> None:
+        self._rings = rings
         if self._follow is not None:
             self._follow(rings)
-        return rings
 
     async def _change(self, decide: Decide) -> list[StoredKey]:
         """Change keys, and go by it here before anybody is answered. Raises Unavailable, and

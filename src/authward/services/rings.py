@@ -39,10 +39,12 @@ _ORDER: Mapping[State, int] = {"signing": 0, "verifying": 1, "pending": 2}
 
 @dataclass(frozen=True, slots=True)
 class Rings:
-    """The rings in use, parsed. `csrf` holds the secrets that verify, `audit` the keys of the audit
-    log; the signing one comes first. `jwks` is what others may know of the access ring.
+    """The rings in use, parsed, and all their `keys`. `csrf` holds the secrets that verify, `audit`
+    the keys of the audit log; the signing one comes first. `jwks` is what others may know of the
+    access ring.
     """
 
+    keys: tuple[Key, ...]
     access: JoseRing
     refresh: JoseRing
     csrf: tuple[bytes, ...]
@@ -54,6 +56,7 @@ class Rings:
         """Raises ConfigurationError for a ring that cannot be used."""
         access = JoseRing(keys, ring="access", typ="at+jwt", max_chars=MAX_ACCESS_CHARS)
         return cls(
+            keys=tuple(keys),
             access=access,
             refresh=JoseRing(keys, ring="refresh", typ="rt+jwt", max_chars=MAX_REFRESH_CHARS),
             csrf=tuple(key.material for key in _hmac_ring(keys, "csrf")),

@@ -18,7 +18,7 @@ from authward.core.tokens import (
 )
 from authward.core.users import User
 from authward.core.verified import CACHED_TOKENS, VerifiedTokens
-from authward.errors import InvalidRefreshToken, TokenExpired
+from authward.errors import InvalidRefreshToken, TokenExpired, Unavailable
 from authward.ports import Chance, Clock
 from authward.services.feed import Feed
 from authward.services.rings import Rings
@@ -29,10 +29,10 @@ class _Memory:
     was about to note something notes it in the old one, where nobody looks any more.
     """
 
-    __slots__ = ("fresh", "rings", "roles_version", "verified", "version")
+    __slots__ = ("_rings", "fresh", "roles_version", "verified", "version")
 
-    def __init__(self, rings: Rings, feed: Feed) -> None:
-        self.rings = rings
+    def __init__(self, rings: Rings | None, feed: Feed) -> None:
+        self._rings = rings
         # By the whole header they come in, so that a request needs one look-up.
         self.verified = VerifiedTokens[bytes]()
         self.roles_version = feed.roles_version
@@ -40,10 +40,18 @@ class _Memory:
         self.fresh: dict[bytes | None, Principal] = {}
         self.version = feed.version
 
+    @property
+    def rings(self) -> Rings:
+        """Raises Unavailable where there are none."""
+        if self._rings is None:
+            raise Unavailable("key rings: one that signed is gone", retry_after=1)
+        return self._rings
+
 
 class Tokens:
     """All tokens of this process. Whatever signs or verifies raises Unavailable where the feed is
-    too old: the key may have been killed.
+    too old: the key may have been killed. So it does where the key is known to have been, and no
+    other is.
     """
 
     def __init__(
@@ -56,16 +64,18 @@ class Tokens:
         self._now, self._monotonic = clock.now, clock.monotonic
         self._chance = chance
 
-    def use(self, rings: Rings) -> None:
-        """Go by these rings from now on, and by nothing that verified under others. Whoever stays
-        connected looks again: theirs may be among the keys that are gone.
+    def use(self, rings: Rings | None) -> None:
+        """Go by these rings from now on (None: by none), and by nothing that verified under others.
+        Whoever stays connected looks again: theirs may be among the keys that are gone.
         """
         self._memory = _Memory(rings, self._feed)
         self._feed.watching.tell_all()
 
     def require_fresh(self) -> None:
-        """Refuse where a key may have been killed since the feed was read. Raises Unavailable."""
-        self._feed.require_fresh()
+        """Refuse where a key may have been killed since the feed was read, or was and there is no
+        other. Raises Unavailable.
+        """
+        _ = self._rings
 
     @property
     def jwks(self) -> bytes:
