@@ -106,16 +106,21 @@ def at_terminal(line: str, folder: Path, answer: str) -> str:
 
 @contextmanager
 def served(script: str, folder: Path, **settings: str) -> Iterator[str]:
-    """The address of the server that a script starts, on a free port."""
-    with subprocess.Popen(
-        ["sh", "-euc", script],
-        cwd=folder,
-        env=shell_environment(PORT="0", **settings),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as process:
+    """The address of the server that a script starts, on a free port. Its log is `server.log`."""
+    log = folder / "server.log"
+    with (
+        log.open("wb") as stderr,
+        subprocess.Popen(
+            ["sh", "-euc", script],
+            cwd=folder,
+            env=shell_environment(PORT="0", **settings),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+            start_new_session=True,
+        ) as process,
+    ):
         try:
             assert process.stdout is not None
             for line in process.stdout:
@@ -124,7 +129,7 @@ def served(script: str, folder: Path, **settings: str) -> Iterator[str]:
                     yield found[0]
                     break
             else:
-                raise AssertionError(f"no server: {script}")
+                raise AssertionError(f"no server: {log.read_text()}")
         finally:
             # The shell may have made it a child.
             os.killpg(process.pid, signal.SIGTERM)

@@ -7,6 +7,7 @@ import pytest
 from tests.pages import examples
 
 TESTS = {
+    "docs/audit.md": "test_audit_page.py",
     "docs/keys.md": "test_keys_page.py",
 }
 NOT_RUN: dict[str, dict[str, str]] = {}
