@@ -10,6 +10,7 @@ TESTS = {
     "docs/audit.md": "test_audit_page.py",
     "docs/events.md": "test_events_page.py",
     "docs/keys.md": "test_keys_page.py",
+    "docs/operations.md": "test_operations_page.py",
 }
 NOT_RUN: dict[str, dict[str, str]] = {}
 """Page → block → why."""
