@@ -8,6 +8,7 @@ from tests.pages import examples
 
 TESTS = {
     "docs/audit.md": "test_audit_page.py",
+    "docs/deny-by-default.md": "test_deny_page.py",
     "docs/events.md": "test_events_page.py",
     "docs/keys.md": "test_keys_page.py",
     "docs/operations.md": "test_operations_page.py",
