@@ -7,6 +7,7 @@ import shlex
 import signal
 import subprocess
 import sysconfig
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +22,7 @@ ROOT = Path(__file__).parents[1]
 def examples(page: str) -> dict[str, str]:
     """The code blocks of a page, by heading and language: "Rotation sh", and "Rotation sh 2"."""
     found: dict[str, str] = {}
-    heading, language, lines = "", None, list[str]()
+    heading, language, lines, seen = "", None, list[str](), Counter[str]()
     for line in (ROOT / page).read_text(encoding="utf-8").splitlines():
         fence = re.fullmatch(r"```(\w*)", line)
         if language is None:
@@ -31,8 +32,8 @@ def examples(page: str) -> dict[str, str]:
                 heading = line.lstrip("# ")
         elif fence is not None:
             name = f"{heading} {language}"
-            before = sum(one.startswith(name) for one in found)
-            found[f"{name} {before + 1}" if before else name] = "".join(lines)
+            seen[name] += 1
+            found[name if seen[name] == 1 else f"{name} {seen[name]}"] = "".join(lines)
             language = None
         else:
             lines.append(f"{line}\n")
