@@ -122,8 +122,8 @@ def served(script: str, folder: Path, **settings: str) -> Iterator[str]:
             start_new_session=True,
         ) as process,
     ):
+        assert process.stdout is not None
         try:
-            assert process.stdout is not None
             for line in process.stdout:
                 found = re.search(r"http://127\.0\.0\.1:\d+", line)
                 if found:
@@ -132,6 +132,6 @@ def served(script: str, folder: Path, **settings: str) -> Iterator[str]:
             else:
                 raise AssertionError(f"no server: {log.read_text()}")
         finally:
-            # The shell may have made it a child.
             os.killpg(process.pid, signal.SIGTERM)
-            process.wait(60)
+            # The shell may have made it a child, which has ended when nobody can write any more.
+            process.stdout.read()

@@ -1,6 +1,7 @@
 """The commands of docs/keys.md do what the page says, beside a server that runs."""
 
 import asyncio
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -14,6 +15,7 @@ from starlette.testclient import TestClient
 from authward import Authward
 from tests.cli.conftest import be_in
 from tests.keys import kid_of, publish_long_ago_in
+from tests.needs import require
 from tests.pages import at_terminal, do, examples, loose, served, transcript
 from tests.serving import Account, account_of, new_email, refresh_headers, register
 
@@ -51,6 +53,7 @@ class Served:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """Served as "Changing the master secret" says, where `init` made the secret file."""
+    require("openssl", "apt-get install openssl", found=shutil.which("openssl"))
     folder = tmp_path_factory.mktemp("keys")
     with pytest.MonkeyPatch.context() as patch:
         be_in(folder, patch)
