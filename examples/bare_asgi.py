@@ -24,3 +24,6 @@ async def hello(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 app = auth.wrap(hello)
+
+if __name__ == "__main__":
+    raise SystemExit("usage: uvicorn examples.bare_asgi:app")

@@ -43,3 +43,6 @@ async def remove(name: str, me: Annotated[Principal, auth.authorize("admin")]) -
 app.include_router(reports)
 # Nobody can look into this one, so its path is named above.
 app.mount("/static", StaticFiles(directory=Path(__file__).parent))
+
+if __name__ == "__main__":
+    raise SystemExit("usage: uvicorn examples.deny_by_default:app")

@@ -57,3 +57,6 @@ async def draft(report: Report, me: Me) -> Report:
 
 
 app.include_router(drafts)
+
+if __name__ == "__main__":
+    raise SystemExit("usage: uvicorn examples.fastapi_app:app")

@@ -22,3 +22,6 @@ app = RateLimit(
     # Beside it, and tighter: searching costs more.
     Policy("5/1m", name="search", paths=["/search"]),
 )
+
+if __name__ == "__main__":
+    raise SystemExit("usage: uvicorn examples.one_protection:app")

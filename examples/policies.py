@@ -81,3 +81,7 @@ def lock(number: int, me: Me) -> None:
     post = found(number)
     auth.policies.check(me, "lock:post", post)
     post.locked = True
+
+
+if __name__ == "__main__":
+    raise SystemExit("usage: uvicorn examples.policies:app")

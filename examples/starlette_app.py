@@ -32,3 +32,6 @@ class Reports(HTTPEndpoint):
 auth = Authward()
 app = Starlette(routes=[Route("/api/me", me), Route("/api/reports", Reports)])
 auth.install(app)
+
+if __name__ == "__main__":
+    raise SystemExit("usage: uvicorn examples.starlette_app:app")

@@ -10,6 +10,9 @@ from collections.abc import Iterator
 import pytest
 from fastapi.testclient import TestClient
 
+if __name__ == "__main__":
+    raise SystemExit("usage: pytest examples/testing_an_app.py")
+
 # Before the app is imported, which reads its settings then. In a project: in conftest.py.
 os.environ["AUTHWARD_DATABASE_URL"] = f"sqlite:///{tempfile.mkdtemp()}/test.db"
 

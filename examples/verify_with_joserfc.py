@@ -11,6 +11,7 @@ import json
 import os
 import sys
 import time
+from argparse import ArgumentParser
 from typing import Any
 from urllib.request import urlopen
 
@@ -67,17 +68,22 @@ class Verifier:
 
 def main() -> int:
     """One line for each token: who it is, or that it is refused."""
-    _, url, *tokens = sys.argv
+    parser = ArgumentParser(description="Verify access tokens by a server's public keys.")
+    parser.add_argument("url", help="of the server, like https://api.example.com")
+    parser.add_argument("token", nargs="+", help="an access token")
+    asked = parser.parse_args()
     names = {"issuer": os.environ.get("ISSUER"), "audience": os.environ.get("AUDIENCE")}
-    verifier = Verifier(url, **{key: name for key, name in names.items() if name})
+    verifier = Verifier(asked.url, **{key: name for key, name in names.items() if name})
     refused = 0
-    for token in tokens:
+    for token in asked.token:
         try:
             claims = verifier.verify(token)
             print(json.dumps({"sub": claims["sub"], "role": claims["role"]}))
         except (JoseError, ValueError) as error:
             refused = 1
             print(json.dumps({"refused": type(error).__name__}))
+        except OSError as error:
+            parser.error(f"{asked.url} gives no keys: {error}")
     return refused
 
 

@@ -37,3 +37,7 @@ def answer(websocket: WebSocket, message: Any) -> Any:
     except Refusal as refusal:
         return {"renewed": False, "error": refusal.code}
     return {"renewed": True}
+
+
+if __name__ == "__main__":
+    raise SystemExit("usage: uvicorn examples.websocket_app:app")

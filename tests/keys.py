@@ -1,6 +1,8 @@
 """Keys as tests want them: old enough to go on to their next state."""
 
+import json
 import os
+from base64 import urlsafe_b64decode
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -40,3 +42,9 @@ async def key_past(services: Any) -> str:
     past = replace(services.keys._seals.seal(key), created_at=1, signing_at=1, verifying_at=1)
     await services.store.keys.change(lambda keys, now: KeyChange([past]))
     return key.kid
+
+
+def kid_of(token: str) -> str:
+    """The id of the key that signed a token."""
+    head = token.partition(".")[0]
+    return str(json.loads(urlsafe_b64decode(head + "=" * (-len(head) % 4)))["kid"])

@@ -24,6 +24,10 @@ export function verifier(url, { issuer = "authward", audience = "authward" } = {
 
 if (import.meta.filename === argv[1]) {
   const [, , url, ...tokens] = argv;
+  if (tokens.length === 0) {
+    console.error("usage: node verify.mjs https://api.example.com TOKEN…");
+    exit(2);
+  }
   const verify = verifier(url, { issuer: env.ISSUER, audience: env.AUDIENCE });
   let refused = 0;
   for (const token of tokens) {

@@ -40,12 +40,17 @@ def clean_environment() -> dict[str, str]:
     return {**kept, **UNLIMITED}
 
 
+def be_in(folder: Path, patch: pytest.MonkeyPatch) -> None:
+    """Be in a folder, and have no settings but those it has."""
+    patch.chdir(folder)
+    for name in os.environ.keys() - clean_environment().keys():
+        patch.delenv(name)
+
+
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder to be in, and no settings."""
-    monkeypatch.chdir(tmp_path)
-    for name in os.environ.keys() - clean_environment().keys():
-        monkeypatch.delenv(name)
+    be_in(tmp_path, monkeypatch)
     return tmp_path
 
 
@@ -113,17 +118,18 @@ def database(folder: Path, migrated: Path) -> Path:
 
 @pytest.fixture
 def run(folder: Path) -> Run:
-    """Run a command in process: run("users list", input=…). `--json` output is `.json`."""
-
-    def invoke(line: str, *words: str, code: int = 0, input: Any = None) -> Result:
-        result = CliRunner().invoke(main, [*line.split(), *words], input=input)
-        if result.exception is not None and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        assert result.exit_code == code, result.output
-        assert "Traceback" not in result.output
-        return result
-
+    """Run a command in process: run("users list", input=…)."""
     return invoke
+
+
+def invoke(line: str, *words: str, code: int = 0, input: Any = None) -> Result:
+    """What a command answers that runs in this process."""
+    result = CliRunner().invoke(main, [*line.split(), *words], input=input)
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == code, result.output
+    assert "Traceback" not in result.output
+    return result
 
 
 def said(result: Result) -> Any:

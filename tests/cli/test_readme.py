@@ -15,6 +15,7 @@ import pytest
 from authward.cli import main
 from authward.settings import Settings
 from tests.needs import require
+from tests.pages import examples
 
 from .conftest import SHARED, Run, Served, clean_environment, register
 
@@ -23,25 +24,23 @@ pytestmark = SHARED
 ROOT = Path(__file__).parents[2]
 
 
+PAGE = examples("README.md")
+
+
 def page(name: str) -> str:
-    """A page of the checkout. Not read on import: the wheel's tests run where there is none."""
+    """A page of the checkout."""
     return (ROOT / name).read_text(encoding="utf-8")
 
 
-def blocks(text: str, language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-
-
 def test_it_leads_with_the_two_commands() -> None:
-    readme = page("README.md")
-    first = blocks(readme, "sh")[0].splitlines()
-    assert [line.partition("#")[0].strip() for line in first] == ["make serve", "make test"]
-    assert readme.index("make serve") < 600
+    lines = PAGE["Authward sh"].splitlines()
+    assert [line.partition("#")[0].strip() for line in lines] == ["make serve", "make test"]
+    assert page("README.md").index("make serve") < 600
 
 
 def test_the_curl_block(shared: Served, folder: Path) -> None:
     require("curl", "apt-get install curl", found=shutil.which("curl"))
-    (script,) = [block for block in blocks(page("README.md"), "sh") if "curl" in block]
+    script = PAGE["From sign-up to sign-out, with curl sh"]
     # Verbatim, but for the port, which is another server's while tests run.
     assert script.count("http://127.0.0.1:8000") == 1
     # Whoever tries it tries it twice.
@@ -67,7 +66,7 @@ def test_the_curl_block(shared: Served, folder: Path) -> None:
 
 
 def test_the_admin_line(run: Run, folder: Path) -> None:
-    (line,) = [block for block in blocks(page("README.md"), "sh") if "users create" in block]
+    line = PAGE["From sign-up to sign-out, with curl sh 2"]
     words = line.strip().removeprefix(".venv/bin/authward ")
     run(f"{words} --password-stdin", input="long walks by the river")
 
@@ -75,7 +74,7 @@ def test_the_admin_line(run: Run, folder: Path) -> None:
 @pytest.fixture
 def app(folder: Path) -> Iterator[ModuleType]:
     """The README's FastAPI app as a module."""
-    (code,) = blocks(page("README.md"), "python")
+    code = PAGE["In your FastAPI app python"]
     module = ModuleType("readme_app")
     sys.modules["readme_app"] = module
     exec(compile(code, "README.md", "exec"), module.__dict__)
@@ -97,10 +96,11 @@ async def test_the_fastapi_block(app: ModuleType) -> None:
 
 def test_the_fastapi_block_served_as_it_says(folder: Path) -> None:
     """In a folder with nothing but the file."""
-    readme = page("README.md")
-    (code,) = blocks(readme, "python")
-    (lines,) = [block for block in blocks(readme, "sh") if "uvicorn" in block]
-    words = lines.strip().splitlines()[-1].removeprefix(".venv/bin/").split()
+    code = PAGE["In your FastAPI app python"]
+    # What installs it needs a package index: `make wheel` does that.
+    words = (
+        PAGE["In your FastAPI app sh"].strip().splitlines()[-1].removeprefix(".venv/bin/").split()
+    )
     assert words == ["uvicorn", "app:app", "--http", "authward.uvicorn:Http"]
     (folder / "app.py").write_text(code)
     served = subprocess.Popen(
@@ -166,7 +166,7 @@ def test_every_setting_is_documented_with_its_default(folder: Path) -> None:
 
 def test_the_moving_page(run: Run, database: Path) -> None:
     """Its example of what an import answers is what an import answers."""
-    (example,) = blocks(page("docs/moving-from-express.md"), "text")
+    example = examples("docs/moving-from-express.md")["2. Import them text"]
     hashed = "$2a$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy"
     rows = [f'{{"email": "u{n}@example.com", "password": "{hashed}"}}' for n in range(1, 11)]
     rows[2] = rows[2].replace("u3@example.com", "u3")

@@ -20,6 +20,7 @@ from authward.core.rotation import (
     doomed,
     due,
     in_state,
+    in_turn,
     next_algorithm,
     retirable,
     retirable_at,
@@ -55,6 +56,18 @@ EVERYTHING = [
     stored("audit", "audit"),
     stored("gone", "csrf", "retired"),
 ]
+
+
+def test_they_are_shown_ring_by_ring_up_to_the_one_that_signs_next():
+    # The first two of each ring are made at once, so time says nothing of those.
+    more = [stored("older", state="verifying", at=-1), stored("also-gone", "csrf", "retired")]
+    wanted = [
+        *("older", "access-verifying", "access-signing", "access-pending"),
+        *("refresh-verifying", "refresh-signing", "refresh-pending"),
+        *("also-gone", "gone", "csrf-verifying", "csrf-signing", "csrf-pending", "audit"),
+    ]
+    for mixed in ([*EVERYTHING, *more], [*more, *EVERYTHING[::-1]]):
+        assert [key.kid for key in in_turn(mixed)] == wanted
 
 
 def test_how_long_what_a_ring_signed_may_live():

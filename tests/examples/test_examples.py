@@ -1,6 +1,7 @@
 """The examples do what they say."""
 
 import json
+import runpy
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -234,3 +235,21 @@ def test_every_example_is_run() -> None:
     tested = "".join(one.read_text(encoding="utf-8") for one in tests)
     for example in (ROOT / "examples").glob("*"):
         assert example.stem in tested
+
+
+@pytest.mark.parametrize(
+    "example", sorted((ROOT / "examples").glob("*.py")), ids=lambda one: one.stem
+)
+def test_each_says_how_it_is_used(
+    example: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    """To whoever runs the file and leaves it at that."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", [str(example)])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(example), run_name="__main__")
+    # Python itself writes the text of an exit, and ends with 1.
+    text = ended.value.code if isinstance(ended.value.code, str) else capsys.readouterr().err
+    assert text.startswith("usage: ")
+    assert example.stem in text
+    assert ended.value.code

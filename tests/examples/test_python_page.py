@@ -1,7 +1,6 @@
 """Each example of docs/python.md runs as it is pasted, and does what the page says."""
 
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,23 +11,10 @@ import pytest
 from starlette.testclient import TestClient
 
 from authward.testing import as_user
+from tests.pages import examples
 
-PAGE = Path(__file__).parents[2] / "docs" / "python.md"
+PAGE = examples("docs/python.md")
 Run = Callable[[str], dict[str, Any]]
-
-
-def blocks() -> dict[str, str]:
-    """The examples, by the heading they stand under: one each."""
-    found: dict[str, str] = {}
-    for section in re.split(r"^## ", PAGE.read_text("utf-8"), flags=re.MULTILINE):
-        heading = section.partition("\n")[0].strip("# ")
-        for block in re.findall(r"```python\n(.*?)```", section, re.DOTALL):
-            assert heading not in found, "two under one heading: name them apart"
-            found[heading] = block
-    return found
-
-
-BLOCKS = blocks()
 
 
 @pytest.fixture
@@ -36,33 +22,22 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """What an example defines, run by itself."""
     monkeypatch.setenv("AUTHWARD_DATABASE_URL", f"sqlite:///{tmp_path}/test.db")
 
-    def run(heading: str) -> dict[str, Any]:
+    def run(block: str) -> dict[str, Any]:
         names: dict[str, Any] = {"__name__": "pasted"}
-        exec(BLOCKS[heading], names)
+        exec(block, names)
         return names
 
     return run
 
 
-def test_each_has_its_test_here() -> None:
-    """A new example joins this list, and gets a test."""
-    assert [*BLOCKS] == [
-        "In Python",
-        "FastAPI",
-        "Starlette",
-        "Protections alone",
-        "Tests of your app",
-    ]
-
-
 def test_the_names(run: Run) -> None:
     assert {"Authward", "ConfigurationError", "Principal", "Refusal", "Settings"} <= {
-        *run("In Python")
+        *run(PAGE["In Python python"])
     }
 
 
 def test_fastapi(run: Run) -> None:
-    page = run("FastAPI")
+    page = run(PAGE["FastAPI python"])
     with TestClient(page["app"]) as client:
         assert client.get("/api/me").status_code == 401
         with as_user(page["auth"], email="ada@example.com", permissions=["read:*"]) as me:
@@ -75,7 +50,7 @@ def test_fastapi(run: Run) -> None:
 
 
 def test_starlette(run: Run) -> None:
-    page = run("Starlette")
+    page = run(PAGE["Starlette python"])
     with TestClient(page["app"]) as client:
         assert client.get("/api/reports").status_code == 401
         with as_user(page["auth"]):
@@ -85,7 +60,7 @@ def test_starlette(run: Run) -> None:
 
 
 def test_protections_alone(run: Run) -> None:
-    client = TestClient(run("Protections alone")["app"])
+    client = TestClient(run(PAGE["Protections alone python"])["app"])
     allowed = client.get("/", headers={"origin": "https://app.example.com"})
     assert allowed.headers["access-control-allow-origin"] == "https://app.example.com"
     assert allowed.headers["ratelimit-limit"] == "100"
@@ -97,8 +72,8 @@ def test_protections_alone(run: Run) -> None:
 
 
 def test_tests_of_an_app(tmp_path: Path) -> None:
-    (tmp_path / "main.py").write_text(BLOCKS["FastAPI"], encoding="utf-8")
-    (tmp_path / "test_main.py").write_text(BLOCKS["Tests of your app"], encoding="utf-8")
+    (tmp_path / "main.py").write_text(PAGE["FastAPI python"], encoding="utf-8")
+    (tmp_path / "test_main.py").write_text(PAGE["Tests of your app python"], encoding="utf-8")
     paths = [str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:valkey", "."],

@@ -1,6 +1,6 @@
-"""The examples of docs/roles.md are one app, and it does what the page says."""
+"""The examples of docs/roles.md are one app, and it does what the page says; so does `why`."""
 
-import re
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,18 +9,31 @@ import pytest
 from fastapi.testclient import TestClient
 
 from authward.testing import as_user
+from tests.cli.conftest import be_in
+from tests.pages import do, examples, transcript
 
-PAGE = Path(__file__).parents[2] / "docs" / "roles.md"
+PAGE = examples("docs/roles.md")
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def database(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return f"sqlite:///{tmp_path_factory.mktemp('roles')}/test.db"
+
+
+@pytest.fixture(scope="module")
+def page(database: str) -> dict[str, Any]:
     """What the page defines, in the order it does."""
-    folder = tmp_path_factory.mktemp("roles")
     names: dict[str, Any] = {"__name__": "roles"}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AUTHWARD_DATABASE_URL", f"sqlite:///{folder}/test.db")
-        for block in re.findall(r"```python\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL):
+        patch.setenv("AUTHWARD_DATABASE_URL", database)
+        for block in (
+            PAGE["On routes python"],
+            PAGE["On routes python 2"],
+            PAGE["In code python"],
+            PAGE["On objects python"],
+            PAGE["On objects python 2"],
+            PAGE["On objects python 3"],
+        ):
             exec(block, names)
     return names
 
@@ -77,11 +90,28 @@ def test_on_objects(page: dict[str, Any], client: TestClient) -> None:
     assert auth.policies.can(editor, "lock:post", post(me.id))
 
 
-def test_the_refusal_it_shows(page: dict[str, Any], client: TestClient) -> None:
+def test_the_refusal_it_shows(page: dict[str, Any], client: TestClient, database: str) -> None:
+    do(f"authward roles grant auditor read:reports --database-url {database}")
+    shown = json.loads(PAGE["Why, and why not json"])
     with as_user(page["auth"]):
-        [detail] = client.get("/reports").json()["details"]
-    assert detail == {
-        "field": "permission",
-        "code": "missing_grant",
-        "message": "Needs read:reports. Roles that grant it: admin.",
-    }
+        # The app hears of the role a moment later.
+        while "auditor" not in (answer := client.get("/reports").json())["details"][0]["message"]:
+            pass
+    assert answer == {**shown, "timestamp": answer["timestamp"]}
+    assert [*answer] == [*shown]
+    assert len(answer["timestamp"]) == len(shown["timestamp"])
+
+
+def test_why_and_why_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    be_in(tmp_path, monkeypatch)
+    do("authward migrate")
+    do("authward roles grant editor update:*")
+    do("authward roles grant chief publish:posts")
+    do("authward roles include chief editor")
+    do("authward roles grant auditor read:reports")
+    create = "authward users create --email ada@example.com --password-stdin"
+    do(create, input="long walks by the river")
+    do("authward users set-role --email ada@example.com --role user --also chief")
+    [(held, told), (missing, told_too)] = transcript(PAGE["Why, and why not console"])
+    assert do(held).output == told
+    assert do(missing, code=1).output == told_too

@@ -6,7 +6,6 @@ import json
 import sqlite3
 import subprocess
 import sys
-from base64 import urlsafe_b64decode
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.fleets import Fleet
+from tests.keys import kid_of
 from tests.node import node, packages
 from tests.serving import Account, register, serving, sign_in
 
@@ -37,23 +37,34 @@ def fleet(
         yield Fleet(found, url)
 
 
-def answers(*command: object) -> list[dict[str, Any]]:
-    done = subprocess.run(
+def run(*command: object) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
         [str(one) for one in command], capture_output=True, text=True, timeout=100, check=False
     )
+
+
+def answers(*command: object) -> list[dict[str, Any]]:
+    done = run(*command)
     assert done.returncode in (0, 1), done.stderr
     found = [json.loads(line) for line in done.stdout.splitlines()]
     assert done.returncode == any("refused" in one for one in found)
     return found
 
 
+def joserfc() -> tuple[object, ...]:
+    return sys.executable, EXAMPLES / "verify_with_joserfc.py"
+
+
+def jose() -> tuple[object, ...]:
+    return node(), packages(EXAMPLES / "verify-with-jose") / "verify.mjs"
+
+
 def with_joserfc(url: str, *tokens: str) -> list[dict[str, Any]]:
-    return answers(sys.executable, EXAMPLES / "verify_with_joserfc.py", url, *tokens)
+    return answers(*joserfc(), url, *tokens)
 
 
 def with_jose(url: str, *tokens: str) -> list[dict[str, Any]]:
-    folder = packages(EXAMPLES / "verify-with-jose")
-    return answers(node(), folder / "verify.mjs", url, *tokens)
+    return answers(*jose(), url, *tokens)
 
 
 each_example = pytest.mark.parametrize("verify", [with_joserfc, with_jose])
@@ -95,12 +106,25 @@ def test_tokens_of_before_and_after_a_rotation(fleet: Fleet, verify: Verify) -> 
         assert answer.status_code == 200, answer.text
         later = sign_in(client, admin.email)
         kids = {key["kid"] for key in client.get("/.well-known/jwks.json").json()["keys"]}
-    assert kid_of(admin) != kid_of(later)
-    assert {kid_of(admin), kid_of(later)} < kids
+    assert kid_of(admin.access) != kid_of(later.access)
+    assert {kid_of(admin.access), kid_of(later.access)} < kids
     found = verify(server.url, admin.access, later.access)
     assert [one.get("sub") for one in found] == [admin.id] * 2
 
 
-def kid_of(account: Account) -> str:
-    head = account.access.partition(".")[0]
-    return str(json.loads(urlsafe_b64decode(head + "=" * (-len(head) % 4)))["kid"])
+@pytest.mark.parametrize("command", [joserfc, jose])
+@pytest.mark.parametrize("words", [(), ("https://api.example.com",)])
+def test_what_is_left_out_gets_a_line_of_usage(
+    command: Callable[[], tuple[object, ...]], words: tuple[str, ...]
+) -> None:
+    done = run(*command(), *words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("usage: ")
+    assert len(done.stderr.splitlines()) <= 2
+
+
+def test_a_server_that_is_not_there_is_named() -> None:
+    done = run(*joserfc(), "http://127.0.0.1:1", "junk.junk.junk")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "http://127.0.0.1:1 gives no keys" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -53,6 +53,19 @@ def in_state(keys: Iterable[StoredKey], ring: Ring, *states: str) -> list[Stored
     return [key for key in keys if key.ring == ring and key.state in states]
 
 
+def in_turn(keys: Iterable[StoredKey]) -> list[StoredKey]:
+    """Ring by ring, from those that signed long ago to the one that signs next."""
+    states = ("retired", "verifying", "signing", "pending")
+    # Time alone does not tell: the first two of a ring are made at once.
+    return sorted(
+        keys,
+        key=lambda key: (
+            *(RINGS.index(key.ring), states.index(key.state)),
+            *(key.created_at, key.kid),
+        ),
+    )
+
+
 def check_rotates(ring: str) -> Ring:
     """The ring of this name. Raises ValidationError if it is none that rotates."""
     for one in ROTATING:

@@ -19,6 +19,7 @@ from authward.core.rotation import (
     doomed,
     due,
     in_state,
+    in_turn,
     retirable,
     retirable_at,
     signed_before,
@@ -156,9 +157,9 @@ class Keys:
     # --- what is done with keys ---------------------------------------------------------------
 
     async def views(self) -> list[KeyView]:
-        """Every key, in the order they were made."""
+        """Every key, ring by ring, up to the one that signs next."""
         keys, live = await self._store.keys.all(), await self._live_sessions()
-        return [self._view(key, live) for key in keys]
+        return [self._view(key, live) for key in in_turn(keys)]
 
     async def rotate(
         self, ring: str | None, client: Client, *, actor: str | None = None
