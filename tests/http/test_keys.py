@@ -61,6 +61,19 @@ async def test_a_rotation_is_told_with_who_did_it(here: Here, admin: Account) ->
     assert (await here.refresh(admin)).status_code == 200
 
 
+async def test_without_a_body_all_rings_rotate(here: Here, admin: Account) -> None:
+    before = (await ask(here, admin, "GET", ""))["keys"]
+    await publish_long_ago(here.services)
+    answer = await here.send("POST", "/api/keys/rotate", headers=admin.bearer)
+    assert answer.status_code == 200, answer.text
+    after = answer.json()["data"]["keys"]
+    for ring in ("access", "refresh", "csrf"):
+        assert the(after, ring, "signing") == the(before, ring, "pending")
+    form = {**admin.bearer, "content-type": "text/plain"}
+    answer = await here.send("POST", "/api/keys/rotate", headers=form)
+    assert error_of(answer) == (415, "unsupported_media_type")
+
+
 async def test_a_key_is_retired_when_nothing_hangs_on_it(here: Here, admin: Account) -> None:
     past = await key_past(here.services)
     would = await ask(here, admin, "POST", f"/{past}/retire", dryRun=True)

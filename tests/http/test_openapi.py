@@ -89,6 +89,8 @@ def test_a_route_states_what_it_takes_and_answers(one: Endpoint):
     names = [one["name"] for one in stated.get("parameters", ()) if one["in"] == "path"]
     assert names == re.findall(r"{(\w+)}", one.path)
     assert ("requestBody" in stated) == (one.body is not None)
+    if one.body is not None:
+        assert stated["requestBody"]["required"] == (not one.may_be_bare)
     expected = {one.status, 400, 405, 500, 503}
     expected |= {429} if one.path not in UNLIMITED else set()
     expected |= {403} if one.method != "GET" or one.permission else set()

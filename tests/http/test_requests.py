@@ -115,7 +115,6 @@ async def test_what_is_declared_as_json_is_read(
 @pytest.mark.parametrize(
     "body",
     [
-        b"",
         b"{",
         b"{'a': 1}",
         b'{"a": 1,}',
@@ -141,6 +140,35 @@ async def test_what_is_not_one_json_document_is_malformed(
     headers = {"content-type": "application/json"}
     answer = await floor.request(one.method, path_of(one), content=body, headers=headers)
     assert (answer.status_code, answer.json()["error"]) == (400, "malformed_request")
+
+
+BARE = {"POST /api/keys/rotate", "POST /api/keys/{kid}/retire"}
+
+
+@each_body
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"content-length": "0"},
+        {"content-type": ""},
+        {"content-type": "application/json"},
+        {"content-type": "text/plain"},
+        {"content-type": "application/x-www-form-urlencoded"},
+    ],
+    ids=str,
+)
+async def test_no_body_is_for_posts_that_have_no_field_to_miss(
+    one: Endpoint, headers: dict[str, str], floor: httpx2.AsyncClient
+):
+    said = headers.get("content-type", "")
+    if f"{one.method} {one.path}" in BARE and said in ("", "application/json"):
+        with pytest.raises(AssertionError, match="reached"):
+            await floor.request(one.method, path_of(one), headers=headers)
+        return
+    answer = await floor.request(one.method, path_of(one), headers=headers)
+    expected = (400, "malformed_request") if "json" in said else (415, "unsupported_media_type")
+    assert (answer.status_code, answer.json()["error"]) == expected
 
 
 @each_body

@@ -99,6 +99,9 @@ class Endpoint:
     of its own, beside those of every route of its kind. `sends` names headers of its success. A
     `credential` route takes something that can be guessed, and has the limit of such. A `stale` one
     lets in by an old view of revocations too. What is `counted` has its outcomes in the metrics.
+
+    A POST whose fields may all be left out `may_be_bare`: no body says what `{}` says. Not so a
+    change of something, which without a body is a mistake.
     """
 
     method: str
@@ -116,8 +119,12 @@ class Endpoint:
     credential: bool = False
     stale: bool = False
     counted: str | None = None
+    may_be_bare: bool = field(init=False)
 
     def __post_init__(self) -> None:
+        fields = () if self.body is None else self.body.model_fields.values()
+        bare = self.method == "POST" and not any(one.is_required() for one in fields)
+        object.__setattr__(self, "may_be_bare", bare)
         if self.who not in get_args(Who):
             raise ConfigurationError(
                 f"{self.method} {self.path}: who may call it? Say one of {', '.join(get_args(Who))}"
@@ -190,7 +197,9 @@ async def _run(endpoint: Endpoint, call: Call, receive: Receive) -> Answer:
     if endpoint.query is not None:
         call._query = read_query(scope, endpoint.query)
     if endpoint.body is not None:
-        call._body = await read_json(scope, receive, endpoint.body)
+        call._body = await read_json(
+            scope, receive, endpoint.body, may_be_bare=endpoint.may_be_bare
+        )
         # Whoever held the token may be signed out by the time a slow body is here (CWE-367).
         _admit(endpoint, call)
     return await endpoint.handler(call)

@@ -98,7 +98,10 @@ def _operation(one: Endpoint, shapes: dict[str, Shape]) -> Shape:
     if one.body is not None:
         body = ref("schemas", one.body.__name__)
         content = {"schema": body, "example": example(body, shapes)}
-        operation["requestBody"] = {"required": True, "content": {"application/json": content}}
+        operation["requestBody"] = {
+            "required": not one.may_be_bare,
+            "content": {"application/json": content},
+        }
     operation["responses"] = {str(one.status): _answered(one, shapes), **refused(one)}
     return operation
 

@@ -19,15 +19,23 @@ MAX_QUERY_FIELDS = 64
 M = TypeVar("M", bound=BaseModel)
 
 
-async def read_json(scope: Scope, receive: Receive, model: type[M]) -> M:
-    """The body as `model`.
+async def read_json(
+    scope: Scope, receive: Receive, model: type[M], *, may_be_bare: bool = False
+) -> M:
+    """The body as `model`. One that `may_be_bare` may be empty, and then needs no type.
 
     Raises UnsupportedMediaType, PayloadTooLarge, MalformedRequest, ValidationError.
     """
     # Forms and text/plain can be posted from any page without a preflight; JSON cannot.
-    if not is_json(_header(scope, b"content-type")):
+    kind = _header(scope, b"content-type")
+    json_said = is_json(kind)
+    if not (json_said or (may_be_bare and not kind)):
         raise UnsupportedMediaType("content type is not JSON")
     body = await _read(scope, receive)
+    if may_be_bare and not body:
+        return model()
+    if not json_said:
+        raise UnsupportedMediaType("a body without a content type")
     try:
         value = json.loads(
             body.decode("utf-8"), object_pairs_hook=_no_duplicates, parse_constant=_no_constants
