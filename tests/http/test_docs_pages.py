@@ -14,7 +14,7 @@ from starlette.routing import Mount
 
 from authward import Authward, ConfigurationError
 from authward.clock import SystemClock
-from authward.http.routes import ENDPOINTS
+from authward.http.routes import DESCRIBED
 from authward.ui import pages
 from tests.http.serving import served
 from tests.http.talking import PAGE, SECRET
@@ -176,7 +176,7 @@ async def test_a_browser_shows_every_operation_without_asking_anybody_else(
             status = await live.inner_text()
             wide = await page.evaluate("document.documentElement.scrollWidth")
             await browser.close()
-    assert shown == len(ENDPOINTS)
+    assert shown == len(DESCRIBED)
     assert told == []
     assert [one for one in asked if not one.startswith((f"{url}{mount}/", "data:"))] == []
     assert status.startswith("200")

@@ -25,7 +25,7 @@ from authward import Authward
 from authward.core.audit import Client
 from authward.http.endpoint import Endpoint
 from authward.http.openapi import document
-from authward.http.routes import ENDPOINTS
+from authward.http.routes import DESCRIBED
 from tests.cheap import make_hashing_cheap
 from tests.http.serving import served
 
@@ -178,7 +178,7 @@ def callers(url: str) -> list[Caller]:
     return [Caller(url, email) for email in (None, *EMAILS.values())]
 
 
-@pytest.mark.parametrize("one", ENDPOINTS, ids=lambda one: f"{one.method} {one.path}")
+@pytest.mark.parametrize("one", DESCRIBED, ids=lambda one: f"{one.method} {one.path}")
 def test_every_route(one: Endpoint, api: Any, callers: list[Caller]):
     # Built here: schemathesis' own parametrization builds all cases when tests are collected, which
     # costs every run of pytest ten seconds, and xdist takes all its items for one.

@@ -1,6 +1,7 @@
 """The OpenAPI document: whole, valid, and true of the answers that the routes give."""
 
 import json
+import os
 import re
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -14,18 +15,22 @@ from schemathesis.specs.openapi.definitions import OPENAPI_31
 from authward import errors
 from authward.core.audit import Client
 from authward.core.cookies import CookieNames
+from authward.core.jose import JoseRing
+from authward.core.jwks import jwks
+from authward.core.keys import Algorithm
 from authward.http.endpoint import Endpoint
 from authward.http.failures import errors_of
 from authward.http.openapi import document, document_bytes, openapi_paths
-from authward.http.routes import ENDPOINTS
+from authward.http.routes import DESCRIBED, ENDPOINTS, JWKS
 from authward.http.shapes import example
 from authward.middleware.shield import UNLIMITED
+from authward.services.rings import new_key
 from tests.http.talking import DOCUMENT, PASSWORD, Api, Person, operation, talking
 from tests.keys import key_past, publish_long_ago
 
 TEXT = json.dumps(DOCUMENT)
 
-each_route = pytest.mark.parametrize("one", ENDPOINTS, ids=lambda one: f"{one.method} {one.path}")
+each_route = pytest.mark.parametrize("one", DESCRIBED, ids=lambda one: f"{one.method} {one.path}")
 
 
 def inlined(node: Any, *, closed: bool = False) -> Any:
@@ -76,8 +81,8 @@ def test_every_route_is_there_and_no_other():
     there = {
         (method.upper(), path) for path, methods in DOCUMENT["paths"].items() for method in methods
     }
-    assert there == {(one.method, one.path) for one in ENDPOINTS}
-    ids = [operation(one)["operationId"] for one in ENDPOINTS]
+    assert there == {(one.method, one.path) for one in DESCRIBED}
+    ids = [operation(one)["operationId"] for one in DESCRIBED]
     assert len(set(ids)) == len(ids)
 
 
@@ -92,6 +97,7 @@ def test_a_route_states_what_it_takes_and_answers(one: Endpoint):
     if one.body is not None:
         assert stated["requestBody"]["required"] == (not one.may_be_bare)
     expected = {one.status, 400, 405, 500, 503}
+    expected |= {304} if one is JWKS else set()
     expected |= {429} if one.path not in UNLIMITED else set()
     expected |= {403} if one.method != "GET" or one.permission else set()
     expected |= {401} if one.who != "anyone" else set()
@@ -251,8 +257,31 @@ async def test_an_answer_has_the_stated_shape_and_no_field_more(one: Endpoint, a
     for name, header in response["headers"].items():
         check(header["schema"], answer.headers[name])
     # Neither more: a header a client may rely on is stated.
-    sent = {name for name in ("set-cookie", "clear-site-data") if name in answer.headers}
+    stated = ("set-cookie", "clear-site-data", "etag")
+    sent = {name for name in stated if name in answer.headers}
     assert sent == {name.lower() for name in response["headers"]} - {"cache-control"}
+
+
+@pytest.mark.parametrize("algorithm", ["EdDSA", "ES256", "RS256"])
+def test_public_keys_of_every_kind_have_the_stated_shape(algorithm: Algorithm):
+    kept = [new_key("access", algorithm, state, os.urandom) for state in ("signing", "pending")]
+    ring = JoseRing(kept, ring="access", typ="at+jwt", max_chars=8192)
+    response = inlined(operation(JWKS)["responses"]["200"])
+    told = json.loads(jwks(ring.keys))
+    assert len(told["keys"]) == 2
+    schema = response["content"]["application/jwk-set+json"]["schema"]
+    check(schema, told, closed=True)
+    told["keys"][0]["d"] = "secret"
+    with pytest.raises(jsonschema_rs.ValidationError):
+        check(schema, told, closed=True)
+
+
+async def test_who_has_the_public_keys_gets_the_stated_answer(api: Api):
+    first = await api.send("GET", JWKS.path)
+    again = await api.send("GET", JWKS.path, headers={"if-none-match": first.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    for name, header in operation(JWKS)["responses"]["304"]["headers"].items():
+        check(header["schema"], again.headers[name])
 
 
 @each_route

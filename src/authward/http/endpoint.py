@@ -100,6 +100,9 @@ class Endpoint:
     `credential` route takes something that can be guessed, and has the limit of such. A `stale` one
     lets in by an old view of revocations too. What is `counted` has its outcomes in the metrics.
 
+    One with a `media` type answers `data` as it is, without an envelope; `kept` says who may keep
+    it, and whoever has it by its tag gets 304.
+
     A POST whose fields may all be left out `may_be_bare`: no body says what `{}` says. Not so a
     change of something, which without a body is a mistake.
     """
@@ -119,6 +122,8 @@ class Endpoint:
     credential: bool = False
     stale: bool = False
     counted: str | None = None
+    media: str | None = None
+    kept: str = "no-store"
     may_be_bare: bool = field(init=False)
 
     def __post_init__(self) -> None:

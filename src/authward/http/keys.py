@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from authward.core.times import iso_time
@@ -10,7 +12,8 @@ from authward.http.fields import Exact, Identifier, Model, Text, Time
 from authward.http.tags import entity_tag, has_tag
 from authward.services.keys import PUBLISHED_S, KeyView
 
-JWK_SET = b"application/jwk-set+json"
+JWK_SET = "application/jwk-set+json"
+KEPT = f"public, max-age={PUBLISHED_S}"
 
 
 class RotateBody(Model):
@@ -43,6 +46,39 @@ class RetiredData(Model):
     retired: list[Identifier]
     sessions: int = Field(examples=[12])
     accounts: int = Field(examples=[4])
+
+
+class JwkData(Model):
+    """What keys of every kind have (RFC 7517 section 4)."""
+
+    kid: Identifier
+    use: Literal["sig"]
+
+
+class OkpKeyData(JwkData):
+    kty: Literal["OKP"]
+    crv: Literal["Ed25519"]
+    alg: Literal["EdDSA"]
+    x: str = Field(examples=["11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"])
+
+
+class EcKeyData(JwkData):
+    kty: Literal["EC"]
+    crv: Literal["P-256"]
+    alg: Literal["ES256"]
+    x: str = Field(examples=["f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU"])
+    y: str = Field(examples=["x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"])
+
+
+class RsaKeyData(JwkData):
+    kty: Literal["RSA"]
+    alg: Literal["RS256"]
+    n: str = Field(examples=["sXchDaQebHnPiGvyDOAT4saGEUetSyo9MKLOoWFsueri23bOdgWp4Dy1Wl"])
+    e: str = Field(examples=["AQAB"])
+
+
+class JwkSetData(Model):
+    keys: list[OkpKeyData | EcKeyData | RsaKeyData]
 
 
 def _time(at: int | None) -> str | None:
@@ -102,7 +138,7 @@ async def jwks(call: Call) -> Answer:
     """The public keys of access tokens, pending ones too: a JWK Set (RFC 7517 section 5)."""
     body = call.services.tokens.jwks
     tag = entity_tag(body)
-    kept, headers = f"public, max-age={PUBLISHED_S}".encode(), ((b"etag", tag),)
+    status, headers = 200, ((b"etag", tag),)
     if has_tag(call.scope["headers"], tag):
-        return Answer(b"", "", 304, headers, JWK_SET, kept)
-    return Answer(body, "", 200, headers, JWK_SET, kept)
+        status, body = 304, b""
+    return Answer(body, "", status, headers, JWK_SET.encode(), KEPT.encode())

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import cache
+from typing import cast
 
 import msgspec
+from pydantic import BaseModel
 
 from authward import __version__
 from authward.core.cookies import CookieNames
@@ -14,13 +16,13 @@ from authward.errors import MissingRefreshToken
 from authward.http.endpoint import Endpoint
 from authward.http.failures import refusal_components, refused
 from authward.http.fields import CSRF_TOKEN
-from authward.http.routes import ENDPOINTS
+from authward.http.routes import DESCRIBED
 from authward.http.shapes import HEADERS, PREFIX, Shape, example, headers_of, ref, shapes_of
 
 _INTRODUCTION = (
-    "Sign-up, sign-in and accounts. Every answer is one of two envelopes: `statusCode`, `data`, "
-    "`message`; or, refused, `statusCode`, `message`, `error`, `path`, `timestamp`. Programs go by "
-    "`error`; texts may change."
+    "Sign-up, sign-in and accounts. Every answer is one of two envelopes, but for the public keys: "
+    "`statusCode`, `data`, `message`; or, refused, `statusCode`, `message`, `error`, `path`, "
+    "`timestamp`. Programs go by `error`; texts may change."
 )
 _NEEDS = {
     "anyone": "For everyone.",
@@ -39,7 +41,7 @@ def document_bytes(*, production: bool) -> bytes:
 
 
 def document(
-    endpoints: Sequence[Endpoint] = ENDPOINTS, cookies: CookieNames | None = None
+    endpoints: Sequence[Endpoint] = DESCRIBED, cookies: CookieNames | None = None
 ) -> Shape:
     """A whole OpenAPI document."""
     return {
@@ -58,7 +60,7 @@ def document(
 
 
 def openapi_paths(
-    endpoints: Sequence[Endpoint] = ENDPOINTS, cookies: CookieNames | None = None
+    endpoints: Sequence[Endpoint] = DESCRIBED, cookies: CookieNames | None = None
 ) -> Shape:
     """`paths` and `components`, to be merged into a larger document.
 
@@ -102,7 +104,8 @@ def _operation(one: Endpoint, shapes: dict[str, Shape]) -> Shape:
             "required": not one.may_be_bare,
             "content": {"application/json": content},
         }
-    operation["responses"] = {str(one.status): _answered(one, shapes), **refused(one)}
+    answered = _bare(one, shapes) if one.media else {str(one.status): _answered(one, shapes)}
+    operation["responses"] = {**answered, **refused(one)}
     return operation
 
 
@@ -179,4 +182,18 @@ def _answered(one: Endpoint, shapes: dict[str, Shape]) -> Shape:
         "description": one.summary,
         "headers": headers_of(["Cache-Control", *one.sends]),
         "content": {"application/json": {"schema": envelope, "example": answer}},
+    }
+
+
+def _bare(one: Endpoint, shapes: dict[str, Shape]) -> Shape:
+    """An answer without an envelope, and that to who has it already (RFC 9110 section 15.4.5)."""
+    data = ref("schemas", cast(type[BaseModel], one.data).__name__)
+    headers: Shape = {
+        "Cache-Control": {"required": True, "schema": {"const": one.kept}},
+        "ETag": {"required": True, "schema": {"type": "string", "pattern": '^"'}},
+    }
+    content = {one.media: {"schema": data, "example": example(data, shapes)}}
+    return {
+        str(one.status): {"description": one.summary, "headers": headers, "content": content},
+        "304": {"description": "The same as by `If-None-Match`.", "headers": headers},
     }

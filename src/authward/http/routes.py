@@ -306,8 +306,14 @@ JWKS = Endpoint(
     keys.jwks,
     "anyone",
     "The public keys of access tokens",
+    data=keys.JwkSetData,
+    media=keys.JWK_SET,
+    kept=keys.KEPT,
 )
 """Not of the table either: other services read it, and know no envelope."""
+
+DESCRIBED = (*ENDPOINTS, JWKS)
+"""What the OpenAPI document tells of."""
 
 
 def routes(
