@@ -3,7 +3,9 @@
 import csv
 import io
 import json
+import os
 import sqlite3
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -84,6 +86,29 @@ def test_an_export_is_whole(run: Run, told: Path) -> None:
     assert json.loads(table[2]["detail"]) == rows[2]["detail"]
     told_of = run("audit export --kind user.disabled -o log.jsonl").stderr
     assert told_of == "Exported 1 rows\n"
+
+
+def test_an_export_is_for_ones_own_eyes(run: Run, told: Path) -> None:
+    """Rows hold addresses and user agents (CWE-732)."""
+    before = os.umask(0o022)
+    try:
+        run("audit export -o new.jsonl")
+        (told / "old.jsonl").write_text("of before\n" * 1000, encoding="utf-8")
+        (told / "old.jsonl").chmod(0o644)
+        run("audit export -o old.jsonl")
+    finally:
+        os.umask(before)
+    new, old = told / "new.jsonl", told / "old.jsonl"
+    assert [stat.S_IMODE(one.stat().st_mode) for one in (new, old)] == [0o600, 0o600]
+    assert len(new.read_text(encoding="utf-8").splitlines()) == 4
+    assert "of before" not in old.read_text(encoding="utf-8")
+    run("audit export -o /dev/null")
+    assert stat.S_ISCHR(Path("/dev/null").stat().st_mode)
+    assert stat.S_IMODE(Path("/dev/null").stat().st_mode) & 0o006
+    refused = run("audit export -o nowhere/log.jsonl", code=1)
+    assert "nowhere/log.jsonl" in refused.output
+    run("audit export --user eve@example.com -o never.jsonl", code=1)
+    assert not (told / "never.jsonl").exists()
 
 
 def test_progress_is_told(run: Run, told: Path, monkeypatch: pytest.MonkeyPatch) -> None:

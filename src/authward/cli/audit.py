@@ -10,7 +10,7 @@ import click
 
 from authward.cli.accounts import email_or_id, on_database, operator, someone_there
 from authward.cli.common import NOT_SO, database_option, json_option, say_json
-from authward.cli.export import Writer, writer_of
+from authward.cli.export import Writer, output_to, writer_of
 from authward.cli.moments import moment_option
 
 if TYPE_CHECKING:
@@ -94,27 +94,27 @@ async def _follow(services: Services, query: AuditQuery, *, as_json: bool) -> No
 @click.option(
     "--format", "form", type=click.Choice(["jsonl", "csv"]), default="jsonl", help="jsonl or csv."
 )
-@click.option("-o", "--output", type=click.File("w", encoding="utf-8"), default="-", help="A file.")
+@click.option("-o", "--output", default="-", help="A file, which only you may read.")
 @database_option
 @json_option
-def export(
-    form: str, output: TextIO, database_url: str | None, as_json: bool, **filters: Any
-) -> None:
+def export(form: str, output: str, database_url: str | None, as_json: bool, **filters: Any) -> None:
     """Write all rows as JSON Lines or CSV, the oldest first.
 
     In CSV a cell that a spreadsheet would take for a formula begins with an apostrophe.
     """
-    if as_json and output.name in ("-", "<stdout>"):
+    if as_json and output == "-":
         raise click.UsageError("--json says how many there were: it needs -o FILE.")
 
     async def work(services: Services) -> int:
-        write: Writer = writer_of(form, output)
+        query = await _query(services, **filters)
         done = 0
-        async for row in services.trail.rows(await _query(services, **filters)):
-            write(row)
-            done += 1
-            if done % _PROGRESS == 0:
-                click.echo(f"exported {done}", err=True)
+        with output_to(output) as file:
+            write: Writer = writer_of(form, file)
+            async for row in services.trail.rows(query):
+                write(row)
+                done += 1
+                if done % _PROGRESS == 0:
+                    click.echo(f"exported {done}", err=True)
         return done
 
     done = on_database(database_url, work, as_json=as_json)
