@@ -272,6 +272,7 @@ class Authward:
             self.clock,
             os.urandom,
             self._wanted,
+            self._front.reports.counts,
             serves=self._serves,
         )
         store.database.on_commit = process.committed

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -63,7 +63,8 @@ class Process:
         master: MasterSecret,
         clock: Clock,
         chance: Chance,
-        wanted: Sequence[Wanted] = (),
+        wanted: Sequence[Wanted],
+        reported: Mapping[str, int],
         *,
         serves: bool = True,
     ) -> None:
@@ -73,6 +74,7 @@ class Process:
         self._chance = chance
         self._counts = Counts()
         self._handling = Handling(wanted, clock)
+        self._reported = reported
         self._lane = HashLane(
             HashParameters(),
             chance,
@@ -176,6 +178,7 @@ class Process:
                 self._counts,
                 self._lane,
                 self._handling,
+                self._reported,
                 pid=os.getpid() if settings.workers > 1 else None,
             ),
             passwords=Passwords(store.users, self._lane, self._refusals, clock, min_length=least),

@@ -1,6 +1,7 @@
 """Metrics: who may read them, and that they tell the truth."""
 
 import os
+from typing import get_args
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -9,10 +10,12 @@ from authward.core.audit import Client
 from authward.core.limits import Limit
 from authward.errors import Forbidden, Unavailable
 from authward.ports import Change
+from authward.services.counts import PROTECTIONS
 from authward.services.handlers import Handling
 from authward.services.hashing import HashLane
 from authward.services.limits import FallbackLimiter
 from authward.services.metrics import Metrics
+from authward.settings import Protection
 from authward.testing import TurnableClock
 from tests.cheap import cheap_parameters
 from tests.here import Here, Serve
@@ -82,7 +85,7 @@ async def test_a_limiter_that_counts_by_itself_is_told_of(sqlite_url: str) -> No
         services = api.auth.services
         lane = HashLane(cheap_parameters(), os.urandom, services.clock, threads=1, queue=1)
         handling = Handling([], services.clock)
-        metrics = Metrics(services.feed, limiter, services.counts, lane, handling)
+        metrics = Metrics(services.feed, limiter, services.counts, lane, handling, {})
         assert numbers(metrics.text())["authward_rate_limit_degraded"] == 0
         await limiter.take("x", Limit(1, 1))
         found = numbers(metrics.text())
@@ -186,6 +189,30 @@ async def test_denials_by_error_each_once(here: Here) -> None:
     # Their rows are folded, and stand for as many.
     await here.services.refusals.flush(all_of_it=True)
     assert counted.changed("events") == {'events_total{kind="access.denied"}': 6}
+
+
+async def test_what_is_only_reported_by_protection(serve_on: Serve, sqlite_database: str) -> None:
+    here = await serve_on(
+        sqlite_database,
+        report_only="cors,csrf,rate_limit",
+        rate_limit="4/15m",
+        auth_rate_limit="2/15m",
+    )
+    counted = Counted(here)
+    account = await here.register()
+    evil = {"origin": "https://evil.example"}
+    await here.send("POST", "/api/auth/login", json={}, headers=evil)
+    cookie = {"cookie": f"refreshToken={account.cookie}", "x-csrf-token": "forged"}
+    assert (await here.send("POST", REFRESH, headers=cookie)).status_code == 200
+    assert counted.changed("reported", "denials") == {
+        'reported_total{protection="cors"}': 1,
+        'reported_total{protection="csrf"}': 1,
+    }
+    # Two beyond the general limit, and two beyond that of their route.
+    for _ in range(3):
+        await here.login(account.email)
+    assert counted.changed("reported", "denials") == {'reported_total{protection="rate_limit"}': 4}
+    assert set(PROTECTIONS) == set(get_args(Protection))
 
 
 async def test_hashing_is_told_of(here: Here) -> None:

@@ -14,6 +14,8 @@ from authward.errors import CODES, DENIALS
 
 OK = "ok"
 OTHER = "other"
+PROTECTIONS = ("cors", "csrf", "rate_limit")
+"""Those that may only report."""
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
 

@@ -7,7 +7,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from authward.core.events import EVENT_KINDS
-from authward.services.counts import OK, SECONDS, Counts
+from authward.services.counts import OK, PROTECTIONS, SECONDS, Counts
 from authward.services.feed import Feed
 from authward.services.handlers import Handling
 from authward.services.hashing import HashLane
@@ -28,6 +28,7 @@ class Metrics:
     not mix, and nothing of the app's is told. They are read when asked for: what is counted costs
     an increment and nothing else.
 
+    `reported` is what protections that only report would have refused, by their names, as it grows.
     `limiter` is the one that can be degraded, or None where limits have no shared store. `pid`
     tells apart the processes that answer at one address, or is None where there is one.
     """
@@ -39,6 +40,7 @@ class Metrics:
         counts: Counts,
         lane: HashLane,
         handling: Handling,
+        reported: Mapping[str, int],
         *,
         pid: int | None = None,
     ) -> None:
@@ -47,6 +49,7 @@ class Metrics:
         self._counts = counts
         self._lane = lane
         self._handling = handling
+        self._reported = reported
         self._labels = {} if pid is None else {"pid": str(pid)}
         self._write: Callable[[], bytes] | None = None
 
@@ -112,6 +115,12 @@ class Metrics:
             "Requests to credential routes, as their limit decided.",
             "decision",
             {"allowed": counts.limited[True], "refused": counts.limited[False]},
+        )
+        yield self._counter(
+            "authward_reported",
+            "Requests that a protection which only reports would have refused.",
+            "protection",
+            {name: self._reported.get(name, 0) for name in PROTECTIONS},
         )
         yield self._counter(
             "authward_hashing_refused",
