@@ -474,7 +474,8 @@ class AuditChains(Protocol):
         ...
 
     async def checkpoint(self, *, every: int = 0) -> Checkpoint | None:
-        """Sign where every chain is now. None if none has moved since the last one, or if that is
+        """Sign where every chain is, at one moment after the call. Whoever writes need not wait for
+        it, however many chains there are. None if none has moved since the last one, or if that is
         younger than `every` milliseconds. The first is to be written before any row is.
         """
         ...
