@@ -250,16 +250,17 @@ class SessionStore(Protocol):
         ...
 
     async def revoke_matching(
-        self, match: SessionMatch, began: Event, ended: Callable[[Matched], Event]
+        self, match: SessionMatch, began: Event | None, ended: Callable[[Matched], Event]
     ) -> Matched:
         """End the live sessions that match; what was ended.
 
-        Not one transaction, as others must get their turn: `began` is recorded first, then some
-        thousands at a time end, and `ended` is recorded last. If tokens can tell (`match.cut`), one
-        change is announced for all, or for each role meant, before any session ends; else each part
-        announces the accounts it touched, superseded. Sessions opened until the whole second is
-        over are meant too; it is waited for, and so is, for a bounded time, whoever was opening one
-        then. Repeating it after an error is harmless.
+        Not one transaction, as others must get their turn: `began` is recorded first (None: that
+        was done before, and so was what is announced first), then some thousands at a time end, and
+        `ended` is recorded last. If tokens can tell (`match.cut`), one change is announced for all,
+        or for each role meant, before any session ends; else each part announces the accounts it
+        touched, superseded. Sessions opened until the whole second is over are meant too; it is
+        waited for, and so is, for a bounded time, whoever was opening one then. Repeating it after
+        an error is harmless.
         """
         ...
 
@@ -271,12 +272,14 @@ class SessionStore(Protocol):
 @dataclass(frozen=True, slots=True)
 class KeyChange:
     """What is to become of the keys: rows to be stored whole, under new ids or those they have.
-    `rings` are those whose processes must read them anew.
+    `rings` are those whose processes must read them anew. If `before`, a whole second, is not 0,
+    access tokens of sessions opened before then are dead.
     """
 
     put: Sequence[StoredKey] = ()
     rings: Sequence[Ring] = ()
     events: Sequence[Event] = ()
+    before: int = 0
 
 
 class KeyStore(Protocol):
@@ -294,8 +297,8 @@ class KeyStore(Protocol):
         self, decide: Callable[[Sequence[StoredKey], int], KeyChange | None]
     ) -> list[StoredKey]:
         """Lock all keys, let `decide` say what becomes of them as they are now (and when that is),
-        store it, announce `keys.changed` of the rings it names. Returns the keys after that. With
-        None nothing happens.
+        store it, announce `keys.changed` of the rings it names, and `sessions.revoked` if sessions
+        are meant too. Returns the keys after that. With None nothing happens.
 
         Of many at once each sees what the one before left.
         """

@@ -133,10 +133,9 @@ class Process:
         await self._refusals.start()
         self._trail.start()
         self._handling.start()
-        rotate = self._keys.rotate_due
         self._background = [
             _task("sweep", self._every(SWEEP_EVERY, self._sweep, "old sessions not swept")),
-            _task("keys", self._every(ROTATE_EVERY, rotate, "keys not rotated")),
+            _task("keys", self._every(ROTATE_EVERY, self._keys.tend, "keys not tended")),
         ]
         return self._services(tokens)
 

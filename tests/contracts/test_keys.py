@@ -10,7 +10,7 @@ import pytest
 from authward.core.keys import RINGS, MasterSecret, StoredKey
 from authward.core.rotation import ROTATING, Lives
 from authward.errors import ConfigurationError, RotatedLately
-from authward.ports import KeyChange, SessionMatch, Store
+from authward.ports import Cursor, KeyChange, SessionMatch, Store
 from authward.services.keys import KeyPolicy, Keys
 from authward.services.rings import Seals
 from tests.contracts.fixtures import Stores
@@ -64,6 +64,16 @@ class TestKeyStore:
             assert (since is None) == (key.state == "pending")
             assert abs((since or before) - before) < 2000
             assert found.verifying_at is found.retired_at is None
+
+    async def test_a_change_tells_of_the_sessions_that_are_meant_too(self, store: Store) -> None:
+        told = happened("test.began")
+        await store.keys.change(lambda there, now: KeyChange((), ("csrf",), [told], 5000))
+        announced = (await store.changes.since(Cursor(), horizon=DAY_MS)).changes
+        assert [(change.kind, change.subject, change.before) for change in announced] == [
+            ("keys.changed", "csrf", None),
+            ("sessions.revoked", "", 5000),
+        ]
+        assert (await audited(store))[-1] == "test.began"
 
     async def test_a_ring_that_has_keys_takes_no_more(self, store: Store) -> None:
         first = await store.keys.add_first(keys_of("one", ("access", "refresh")))

@@ -58,6 +58,16 @@ async def test_all_of_them_are_one_change_and_a_later_sign_in_is_not_meant(store
     assert (await audited(store))[-3:] == ["test.began", "test.ended", "login.ok"]
 
 
+async def test_what_was_begun_before_is_told_no_second_time(store: Store) -> None:
+    user = await add_user(store)
+    await open_session(store, user)
+    match = SessionMatch()
+    assert await store.sessions.revoke_matching(match, None, told) == Matched(1, 1)
+    assert await live(store, user.id) == [0]
+    assert (await audited(store))[-2:] == ["login.ok", "test.ended"]
+    assert await changes(store) == []
+
+
 async def test_a_role_is_matched_as_the_role_or_beside_it_by_its_whole_name(store: Store) -> None:
     plain, moderator = await add_user(store), await add_user(store, role="moderator")
     await open_session(store, plain)

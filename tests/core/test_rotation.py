@@ -220,8 +220,10 @@ def test_until_when_a_key_may_have_signed():
     old, older = (stored(kid, "refresh", "verifying", at) for kid, at in (("old", 9), ("older", 5)))
     retired = stored("gone", "refresh", "retired", 99, verifying_at=7)
     signing, pending = stored("now", "refresh"), stored("next", "refresh", "pending")
-    assert signed_before([older, old, signing, pending], LIVES) == 9 + LIVES.notice
-    assert signed_before([retired], LIVES) == 7 + LIVES.notice
+    assert signed_before([older, old, signing, pending], LIVES) == 1000 + LIVES.notice
+    assert signed_before([retired], LIVES) == 1000 + LIVES.notice
+    whole = replace(old, verifying_at=2000)
+    assert signed_before([old, whole], LIVES) == 2000 + LIVES.notice
     assert signed_before([signing, pending], LIVES) == signed_before([], LIVES) == 0
 
 

@@ -58,7 +58,7 @@ async def flow(auth: Authward, job: dict[str, Any]) -> None:
     elif job["flow"] == "rotate":
         await services.keys.rotate(None, HERE)
     elif job["flow"] == "kill":
-        await services.keys.kill(None, HERE)
+        await services.keys.kill(job.get("kid"), HERE)
     else:
         await services.sessions.refresh(job["token"], HERE)
 

@@ -18,6 +18,7 @@ from authward.core.rotation import ROTATING
 from authward.core.sessions import Session
 from authward.errors import ConfigurationError
 from authward.services.rings import Seals
+from tests.faults.dying import HERE
 from tests.here import Here
 from tests.keys import publish_long_ago
 from tests.serving import PASSWORD, SECRET, Account, environment, refresh_cookie
@@ -26,6 +27,7 @@ from tests.serving import PASSWORD, SECRET, Account, environment, refresh_cookie
 pytestmark = pytest.mark.xdist_group("kills")
 
 KILLED = -9
+NEVER = 1000
 OTHER = "t5GkQz2Wn8Vb0Ld7Xc4Rf1Hj6Ps9My3EaUiOqTwYvZo"
 
 
@@ -234,11 +236,45 @@ async def test_killing_every_key(here_on_each: Here, zygote: Zygote) -> None:
         refreshed = (await here.refresh(account)).status_code
         assert (error, refreshed) == (("invalid_token", 401) if gone else (None, 200))
         assert await states(here) == {ring: {"signing": 1, "pending": 1} for ring in ROTATING}
+        # The next start ends what is left.
+        assert not gone or not await zygote.run("start", NEVER)
+        assert bool(await sessions_of(here, account.id)) == (not gone)
         if not killed:
             break
     assert not killed
     assert seen == {True, False}
-    assert await sessions_of(here, account.id) == []
+
+
+async def test_killing_an_old_refresh_key(here_on_each: Here, zygote: Zygote) -> None:
+    """Whoever knew it has moved a session to the next key, and holds genuine tokens of that: with
+    the transaction that retires it he is out, and with the next start so is the session.
+    """
+    here = here_on_each
+    killed, ended = True, set()
+    for point in range(1, 60):
+        old = here.services.keys.rings.refresh.signing.kid
+        stolen = await here.register()
+        await publish_long_ago(here.services)
+        await here.services.keys.rotate("refresh", HERE)
+        here.clock.turn(11)
+        moved = (await here.services.sessions.refresh(stolen.cookie, HERE)).refresh_token
+        here.clock.turn(302)
+        lively = await here.register()
+        killed = await zygote.run("kill", point, kid=old)
+        gone = old in {
+            key.kid for key in await here.services.store.keys.all() if key.state == "retired"
+        }
+        await here.services.feed.poll()
+        assert (await here.profile(stolen)).status_code == (401 if gone else 200)
+        assert not gone or not await zygote.run("start", NEVER)
+        here.clock.turn(11)
+        assert (await here.refresh(stolen, moved)).status_code == (401 if gone else 200)
+        assert (await here.refresh(lively)).status_code == 200
+        ended.add((gone, bool(await sessions_of(here, stolen.id))))
+        if not killed:
+            break
+    assert not killed
+    assert ended == {(False, True), (True, False)}
 
 
 async def test_sealing_anew(here_on_each: Here, zygote: Zygote) -> None:

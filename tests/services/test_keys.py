@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
+import msgspec
 import pytest
 
 from authward.core.keys import RINGS, Key, MasterSecret, State, StoredKey
@@ -29,7 +30,7 @@ from authward.errors import (
 )
 from authward.ports import KeyChange
 from authward.services import Services
-from authward.services.rings import Seals, new_key
+from authward.services.rings import Rings, Seals, new_key
 from authward.testing import TurnableClock
 from tests.services.conftest import HERE, SECRET, Make, principal_of, register, told
 
@@ -810,6 +811,101 @@ async def test_a_process_that_cannot_read_the_keys_lets_nobody_in_for_long(
     with pytest.raises(Unavailable):
         principal_of(old, ada)
     assert principal_of(new, ada)
+
+
+def forged(services: Services, person: Any, key: Any) -> str:
+    """An access token of an admin, of whoever knows `key`."""
+    claims = services.tokens.whose(person.access_token)
+    return mint(msgspec.structs.replace(claims, role="admin", jti="forged"), key)
+
+
+@pytest.mark.parametrize("ring", ["access", "refresh", "csrf", None])
+async def test_who_cannot_read_the_next_key_does_not_go_on_with_one_that_was_killed(
+    make: Make, ring: str | None
+) -> None:
+    """A process left behind by a change of the master secret reads that its key is gone, though not
+    what came after it: whoever knows that key must not be let in for as long as the feed may lag.
+    """
+    old = (await make()).services
+    new = (await make(secret=OTHER, secret_previous=SECRET)).services
+    ada = await register(old)
+    stolen = forged(old, ada, old.keys.rings.access.signing)
+    assert old.tokens.verify(stolen).role == "admin"
+    bearer = f"Bearer {stolen}".encode()
+    kid = None if ring is None else (await by_state(new, ring))["signing"][0]
+    await new.keys.kill(kid, HERE)
+    for _ in range(2):
+        with pytest.raises(Unavailable):
+            await old.feed.poll()
+        assert not old.keys.loaded
+        assert old.tokens.recall(bearer) is None
+        with pytest.raises(Unavailable, match="one that signed is gone"):
+            old.tokens.verify(stolen)
+        with pytest.raises(Unavailable):
+            old.tokens.verify(stolen, stale=True)
+        with pytest.raises(Unavailable):
+            _ = old.keys.rings
+        with pytest.raises(Unavailable):
+            await register(old, "eve@example.com")
+        with pytest.raises(Unavailable):
+            await old.sessions.refresh(ada.refresh_token, HERE)
+        with pytest.raises(Unavailable):
+            _ = old.tokens.csrf_secrets
+    assert await new.store.users.by_email("eve@example.com") is None
+    # The keys are sealed under the secret that it has: it reads them, and goes on.
+    await make(secret=SECRET, secret_previous=OTHER)
+    await old.feed.poll()
+    assert old.keys.loaded
+    eve = await register(old, "eve@example.com")
+    assert principal_of(old, eve)
+
+
+async def test_who_cannot_read_the_keys_drops_those_that_signed_once_and_are_gone(
+    make: Make, clock: TurnableClock
+) -> None:
+    old = (await make()).services
+    ada = await register(old)
+    stolen = old.keys.rings.access.signing
+    admin = forged(old, ada, stolen)
+    clock.turn(NOTICE)
+    await old.keys.rotate("access", HERE)
+    new = (await make(secret=OTHER, secret_previous=SECRET)).services
+    eve = await register(new, "eve@example.com")
+    assert old.tokens.verify(admin).role == "admin"
+    await new.keys.kill(stolen.kid, HERE)
+    used: list[object] = []
+    follow = old.keys._follow
+    assert follow is not None
+
+    def noted(rings: Rings | None) -> None:
+        used.append(rings)
+        follow(rings)
+
+    old.keys.follow(noted)
+    for _ in range(2):
+        with pytest.raises(Unavailable):
+            await old.feed.poll()
+    assert len(used) == 1, "once: each time, all that verified is forgotten"
+    with pytest.raises(InvalidToken):
+        old.tokens.verify(admin)
+    # What the others signed holds, until the feed is too old.
+    assert principal_of(old, eve)
+
+
+async def test_a_key_that_is_gone_from_the_database_is_used_no_more(
+    make: Make, sqlite_database: str
+) -> None:
+    """As after another database was put in its place, whose keys are sealed otherwise."""
+    old = (await make()).services
+    ada = await register(old)
+    await make(secret=OTHER, secret_previous=SECRET)
+    path = urlsplit(sqlite_database).path.removeprefix("/")
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("DELETE FROM keys WHERE ring = 'access' AND state = 'signing'")
+    with pytest.raises(Unavailable):
+        await old.keys.reload()
+    with pytest.raises(Unavailable):
+        principal_of(old, ada)
 
 
 async def test_twenty_readers_at_once_leave_the_newest_rings(

@@ -14,7 +14,8 @@ from authward.cli.sessions import told as sessions_told
 if TYPE_CHECKING:
     from authward.core.keys import StoredKey
     from authward.services import Services
-    from authward.services.keys import KeyView, Killed
+    from authward.services.keys import KeyView
+    from authward.services.kills import Killed
 
 _HEADS = ["RING", "KEY", "ALGORITHM", "STATE", "AGE", "SESSIONS", "RETIRE"]
 _UNITS = (("d", 86_400), ("h", 3600), ("m", 60))

@@ -212,11 +212,11 @@ def all_end(keys: Sequence[StoredKey], dying: Collection[StoredKey]) -> bool:
 
 def signed_before(keys: Iterable[StoredKey], lives: Lives) -> int:
     """Sessions opened before then could have been signed with one of these keys, which do so no
-    more; 0 if there is none such. Whoever heard late of the next key signed on for a while.
+    more; 0 if there is none such. Whoever heard late of the next key signed on for a while. A whole
+    second, as tokens know no less.
     """
-    return max(
-        (key.verifying_at + lives.notice for key in keys if key.verifying_at is not None), default=0
-    )
+    until = [key.verifying_at + lives.notice for key in keys if key.verifying_at is not None]
+    return -(-max(until, default=0) // 1000) * 1000
 
 
 def _hanging(key: StoredKey, hanging: Mapping[str, int] | None) -> int | None:

@@ -28,7 +28,7 @@ class Verdict(Enum):
 @dataclass(frozen=True, slots=True)
 class Session:
     """One sign-in. Times are milliseconds since the epoch, in database time; `expires_at` never
-    slides. `kid` has signed the generations from `kid_from` on, `kid_before` those before; None
+    slides. `kid` has signed the generations from `kid_from` on, `kid_before` the one before; None
     where that was not noted.
     """
 
@@ -61,7 +61,7 @@ def judge(
 ) -> Verdict:
     """Decide one refresh. `now` is database time; `now` and `grace` in milliseconds. `signed_by` is
     the key of the token, None if that is not asked: who has an old key, which verifies still, must
-    neither reach the sessions that have moved on to another, nor end them.
+    not reach the sessions that have moved on to another.
     """
     over = session.revoked_at is not None or session.expires_at <= now
     if over or not user_enabled or session.epoch != user_epoch:
@@ -79,10 +79,12 @@ def judge(
 
 
 def _signer(generation: int, session: Session) -> str | None:
-    """The key of a generation up to the present one; None if that was not noted."""
+    """The key of a generation up to the present one; None if that is not known. What is not known
+    is taken for genuine: it opens nothing, and an old token that was stolen must be seen as such.
+    """
     if generation == session.generation:
         return session.kid
-    if session.kid_from is None:
+    if session.kid_from is None or generation < session.kid_from - 1:
         return None
     return session.kid if generation >= session.kid_from else session.kid_before
 

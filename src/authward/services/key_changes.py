@@ -162,4 +162,9 @@ def told(
 def both(one: KeyChange, other: KeyChange) -> KeyChange:
     """Two changes of different keys at once."""
     rings = list(dict.fromkeys([*one.rings, *other.rings]))
-    return KeyChange([*one.put, *other.put], rings, [*one.events, *other.events])
+    return KeyChange(
+        [*one.put, *other.put],
+        rings,
+        [*one.events, *other.events],
+        max(one.before, other.before),
+    )

@@ -7,12 +7,11 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from authward.core.audit import Client, Event
+from authward.core.audit import Client
 from authward.core.keys import RINGS, Algorithm, Key, StoredKey
 from authward.core.rotation import (
     ROTATING,
     Lives,
-    all_end,
     check_promotable,
     check_retirable,
     check_rotates,
@@ -22,13 +21,13 @@ from authward.core.rotation import (
     in_turn,
     retirable,
     retirable_at,
-    signed_before,
     the_one,
     unfit,
 )
 from authward.errors import ConfigurationError, Unavailable
 from authward.ports import Chance, Clock, KeyChange, Matched, SessionMatch, Store
 from authward.services.key_changes import ITSELF, Decide, KeyChanges, both, first_states
+from authward.services.kills import Killed, Kills, begun, ending, until_now
 from authward.services.rings import Rings, Seals
 
 PUBLISHED_S = 300
@@ -66,14 +65,6 @@ class KeyView:
     retirable_at: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Killed:
-    """Keys that were retired at once, or would be, and the sessions that end with them."""
-
-    keys: Sequence[StoredKey]
-    matched: Matched
-
-
 class Keys:
     """The key rings over any store. `actor` None is the operator."""
 
@@ -85,6 +76,7 @@ class Keys:
         self._policy = policy
         self._clock = clock
         self._changes = KeyChanges(seals, policy.algorithm, chance)
+        self._kills = Kills(store, policy.lives, clock)
         self._reading = asyncio.Lock()
         self._follow: Callable[[Rings | None], None] | None = None
         self._rings: Rings | None = None
@@ -108,8 +100,8 @@ class Keys:
     ) -> Rings:
         """Open the stored rings, making keys for those that have none, sealing all anew under a
         changed master secret, and publishing a next key where there is none, or, if it `serves`,
-        none of the wanted kind. `opened` is told the audit keys before anything is recorded: one of
-        them signs that.
+        none of the wanted kind; and end the sessions of a kill that did not come to its end.
+        `opened` is told the audit keys before anything is recorded: one of them signs that.
 
         Raises ConfigurationError if the master secret is not the one they were sealed with, or a
         key is too weak.
@@ -129,7 +121,9 @@ class Keys:
             keys = await store.change(self._changes.resealed)
         if unfit(keys, self._wanted):
             keys = await self._publish(keys)
-        return await self._use(keys)
+        rings = await self._use(keys)
+        await self._kills.finish(younger_too=True)
+        return rings
 
     def follow(self, used: Callable[[Rings | None], None]) -> None:
         """From now on tell of each new set of rings; None while there is none to go by."""
@@ -235,7 +229,7 @@ class Keys:
         """What `kill` would do now. Raises NotFound, KeyInUse."""
         keys = await self._store.keys.all()
         dying = doomed(keys, kid)
-        match = self._ending(keys, dying, kid)
+        match = ending(keys, dying, kid, self._policy.lives)
         if match is None:
             return Killed(dying, Matched(0, 0))
         return Killed(dying, await self._store.sessions.count_matching(match))
@@ -244,7 +238,9 @@ class Keys:
         """Retire at once a key that somebody else knows, with the one that was to sign next; or, if
         None, every key that has signed. New ones take over. Sessions whose refresh token it signed
         or could have, at any time, end everywhere within a second: whoever had it may have moved
-        them to another key, and have that one's tokens. Repeating it after an error is harmless.
+        them to another key, and have that one's tokens. From its transaction on their access tokens
+        are refused, or no refresh token of theirs is good; if this process dies after that, another
+        ends the rest. Repeating it after an error is harmless.
 
         Raises NotFound, KeyInUse.
         """
@@ -254,18 +250,28 @@ class Keys:
             ((one, state) for one in touched for state in first_states(one)), after=there
         )
         dying: list[StoredKey] = []
-        ending: list[SessionMatch | None] = []
+        matches: list[SessionMatch | None] = []
 
         def decide(keys: Sequence[StoredKey], now: int) -> KeyChange | None:
             dying[:] = doomed(keys, kid)
-            ending[:] = [self._ending(keys, dying, kid)]
-            return self._changes.killed(dying, fresh, now, client, actor) if dying else None
+            match = ending(keys, dying, kid, self._policy.lives)
+            match = None if match is None else until_now(match, now)
+            matches[:] = [match]
+            killed = self._changes.killed(dying, fresh, now, client, actor) if dying else None
+            if match is None:
+                return killed
+            return both(killed or KeyChange(), begun(match, kid, client, actor))
 
         await self._change(decide)
-        [match] = ending
+        [match] = matches
         if match is None:
             return Killed(dying, Matched(0, 0))
-        return Killed(dying, await self._end(match, kid, client, actor))
+        return Killed(dying, await self._kills.end(match, kid or "all", client, actor))
+
+    async def tend(self) -> None:
+        """What is to be done now and then: end what is left of a kill, and go by the schedule."""
+        await self._kills.finish(younger_too=False)
+        await self.rotate_due()
 
     # --- how ----------------------------------------------------------------------------------
 
@@ -336,34 +342,6 @@ class Keys:
             return []
         check_retirable(key, now, self._policy.lives, live)
         return [key]
-
-    def _ending(
-        self, keys: Sequence[StoredKey], dying: Sequence[StoredKey], kid: str | None
-    ) -> SessionMatch | None:
-        """The sessions that end with these keys; None if no refresh token is of theirs."""
-        if all_end(keys, dying):
-            # One change tells of all, and access tokens know by themselves that they are meant.
-            return SessionMatch()
-        gone = [key for key in dying if key.ring == "refresh"]
-        # One that was killed before, by a command that did not get to its end; or that was retired
-        # before anybody knew that it had leaked.
-        gone += [key for key in keys if key.kid == kid and key.ring == "refresh"]
-        if not gone:
-            return None
-        kids = frozenset(key.kid for key in gone)
-        return SessionMatch(kids=kids, signed_before=signed_before(gone, self._policy.lives))
-
-    async def _end(
-        self, match: SessionMatch, kid: str | None, client: Client, actor: str | None
-    ) -> Matched:
-        detail: dict[str, str | int] = {"kid": kid or "all"}
-        began = Event("sessions.revoking", client, actor=actor, detail=detail)
-
-        def ended(done: Matched) -> Event:
-            counted = {**detail, "sessions": done.sessions, "accounts": done.accounts}
-            return Event("sessions.revoked", client, actor=actor, detail=counted)
-
-        return await self._store.sessions.revoke_matching(match, began, ended)
 
     async def _live_sessions(self) -> Mapping[str, int]:
         policy = self._policy

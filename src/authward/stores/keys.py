@@ -92,10 +92,11 @@ class SqlKeys:
                     await tx.run(_MOVE.values(asdict(key)), {"known": key.kid})
                 else:
                     await tx.run(_PUT, asdict(key))
-            if wanted.rings:
-                await tx.announce(
-                    *(Change("keys.changed", one, 0, None, 0) for one in wanted.rings)
-                )
+            changed = [Change("keys.changed", one, 0, None, 0) for one in wanted.rings]
+            if wanted.before:
+                changed.append(Change("sessions.revoked", "", 0, None, 0, wanted.before))
+            if changed:
+                await tx.announce(*changed)
             for event in wanted.events:
                 await tx.record(event)
             return await _all(tx)

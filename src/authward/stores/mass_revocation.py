@@ -38,7 +38,7 @@ async def count(database: Database, match: SessionMatch) -> Matched:
 
 
 async def revoke(
-    database: Database, match: SessionMatch, began: Event, ended: Callable[[Matched], Event]
+    database: Database, match: SessionMatch, began: Event | None, ended: Callable[[Matched], Event]
 ) -> Matched:
     """`SessionStore.revoke_matching`."""
     cut = await _begin(database, match, began)
@@ -52,7 +52,7 @@ async def revoke(
     return done
 
 
-async def _begin(database: Database, match: SessionMatch, began: Event) -> int:
+async def _begin(database: Database, match: SessionMatch, began: Event | None) -> int:
     """Record and announce; sessions opened before what is returned are meant."""
 
     async def work(tx: Transaction) -> int:
@@ -61,6 +61,8 @@ async def _begin(database: Database, match: SessionMatch, began: Event) -> int:
         # Tokens know seconds. Up to a whole one, the row and the token say the same.
         cut = now // SECOND * SECOND + SECOND
         cut = cut if match.before is None else min(cut, match.before)
+        if began is None:
+            return cut
         await tx.record(began)
         if match.cut:
             # Each role by its own name: one that stops including another later stays cut.

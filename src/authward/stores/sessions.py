@@ -193,7 +193,7 @@ class SqlSessions:
         return await mass_revocation.count(self._database, match)
 
     async def revoke_matching(
-        self, match: SessionMatch, began: Event, ended: Callable[[Matched], Event]
+        self, match: SessionMatch, began: Event | None, ended: Callable[[Matched], Event]
     ) -> Matched:
         return await mass_revocation.revoke(self._database, match, began, ended)
 

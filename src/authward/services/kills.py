@@ -1,0 +1,122 @@
+"""Which sessions end with keys that are killed, and how that comes to its end whoever dies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from authward.core.audit import Client, Event
+from authward.core.keys import StoredKey
+from authward.core.rotation import Lives, all_end, signed_before
+from authward.ports import AuditQuery, AuditRow, Clock, KeyChange, Matched, SessionMatch, Store
+from authward.services.key_changes import ITSELF
+
+SECOND = 1000
+LEFT_AFTER_S = 60
+"""After so long, whoever began to end sessions is taken for dead. That it lives on does no harm."""
+LATEST = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Killed:
+    """Keys that were retired at once, or would be, and the sessions that end with them."""
+
+    keys: Sequence[StoredKey]
+    matched: Matched
+
+
+def ending(
+    keys: Sequence[StoredKey], dying: Sequence[StoredKey], kid: str | None, lives: Lives
+) -> SessionMatch | None:
+    """The sessions that end with these keys; None if no refresh token is of theirs."""
+    if all_end(keys, dying):
+        # One change tells of all, and access tokens know by themselves that they are meant.
+        return SessionMatch()
+    gone = [key for key in dying if key.ring == "refresh"]
+    # One that was killed before, by a command that did not get to its end; or that was retired
+    # before anybody knew that it had leaked.
+    gone += [key for key in keys if key.kid == kid and key.ring == "refresh"]
+    if not gone:
+        return None
+    kids = frozenset(key.kid for key in gone)
+    return SessionMatch(kids=kids, signed_before=signed_before(gone, lives))
+
+
+def until_now(match: SessionMatch, now: int) -> SessionMatch:
+    """The match without those that will be opened later, if tokens can tell."""
+    # They know seconds. Up to a whole one, the row and the token say the same.
+    return replace(match, before=now // SECOND * SECOND + SECOND) if match.cut else match
+
+
+def begun(match: SessionMatch, kid: str | None, client: Client, actor: str | None) -> KeyChange:
+    """What the transaction that kills a key says of sessions, so that whoever dies after it leaves
+    nobody in: their access tokens are refused from then on, and what is left to do is written down.
+    """
+    detail: dict[str, str | int] = {"kid": kid or "all"}
+    if match.before is not None:
+        detail["before"] = match.before
+    event = Event("sessions.revoking", client, actor=actor, detail=detail)
+    return KeyChange(events=[event], before=match.before or match.signed_before)
+
+
+class Kills:
+    """Ends the sessions of keys that were killed."""
+
+    def __init__(self, store: Store, lives: Lives, clock: Clock) -> None:
+        self._store = store
+        self._lives = lives
+        self._clock = clock
+
+    async def end(
+        self, match: SessionMatch, kid: str, client: Client, actor: str | None
+    ) -> Matched:
+        """End them, as was begun."""
+
+        def ended(done: Matched) -> Event:
+            detail: dict[str, str | int] = {"kid": kid, "sessions": done.sessions}
+            detail["accounts"] = done.accounts
+            return Event("sessions.revoked", client, actor=actor, detail=detail)
+
+        return await self._store.sessions.revoke_matching(match, None, ended)
+
+    async def finish(self, *, younger_too: bool) -> None:
+        """End what was begun and not ended, as whoever did it died. Doing it twice is harmless."""
+        audit = self._store.audit
+        began = await audit.page(AuditQuery(kind="sessions.revoking"), LATEST, before=None)
+        if not any("kid" in row.event.detail for row in began):
+            return
+        ended = await audit.page(AuditQuery(kind="sessions.revoked"), LATEST, before=None)
+        left = _left(began, ended)
+        if not younger_too:
+            now = int(self._clock.now() * SECOND)
+            # One from the future, too, was not begun just now: by a clock that was ahead.
+            left = {
+                kid: row for kid, row in left.items() if abs(now - row.at) > LEFT_AFTER_S * SECOND
+            }
+        keys = await self._store.keys.all() if left else []
+        for kid, row in left.items():
+            before = row.event.detail.get("before")
+            # Not those that were opened since, with other keys.
+            match = (
+                ending(keys, (), kid, self._lives)
+                if before is None
+                else SessionMatch(before=int(before))
+            )
+            if match is not None:
+                await self.end(match, kid, ITSELF, None)
+
+
+def _left(began: Sequence[AuditRow], ended: Sequence[AuditRow]) -> dict[str, AuditRow]:
+    """What was begun last of each key and not ended after that. By number: clocks may differ, and
+    the end is written when the beginning has been committed.
+    """
+    done: dict[str, int] = {}
+    for row in ended:
+        kid = str(row.event.detail.get("kid", ""))
+        done[kid] = max(row.id, done.get(kid, 0))
+    left: dict[str, AuditRow] = {}
+    for row in sorted(began, key=lambda row: row.id):
+        kid = str(row.event.detail.get("kid", ""))
+        if kid and row.id > done.get(kid, 0):
+            left[kid] = row
+    return left

@@ -1,0 +1,148 @@
+"""A kill whose process died after its first transaction: nobody is left in, and another ends it."""
+
+from typing import Any
+
+import pytest
+
+from authward.core.audit import Event
+from authward.errors import InvalidRefreshToken, InvalidToken, TokenExpired, TokenRevoked
+from authward.ports import AuditQuery
+from authward.services import Services
+from authward.services.kills import LATEST
+from authward.testing import TurnableClock
+from tests.services.conftest import HERE, Make, principal_of, register, told
+
+
+class Died(BaseException):
+    """What no process comes back from."""
+
+
+async def dies(*_: object) -> Any:
+    raise Died
+
+
+async def kill(services: Services, kid: str | None, patched: pytest.MonkeyPatch) -> None:
+    """Kill a key, and die before any session is ended."""
+    with patched.context() as dying:
+        dying.setattr(services.store.sessions, "revoke_matching", dies)
+        with pytest.raises(Died):
+            await services.keys.kill(kid, HERE, actor="someone")
+
+
+async def ended(services: Services) -> list[tuple[object, ...]]:
+    rows = await told(services, "sessions.revoked")
+    return [(row["kid"], row["sessions"], row["actor"]) for row in rows]
+
+
+async def test_a_thief_who_has_moved_on_to_the_next_key_is_out_at_once(
+    make: Make, clock: TurnableClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = (await make()).services, (await make()).services
+    old = one.keys.rings.refresh.signing.kid
+    stolen = await register(one)
+    clock.turn(301)
+    await one.keys.rotate("refresh", HERE)
+    clock.turn(11)
+    stolen = await one.sessions.refresh(stolen.refresh_token, HERE)
+    assert stolen.session.kid != old
+    clock.turn(301)
+    lively = await register(one, "eve@example.com")
+    await other.feed.poll()
+    assert principal_of(other, stolen)
+    await kill(one, old, monkeypatch)
+    await other.feed.poll()
+    for services in (one, other):
+        with pytest.raises(TokenRevoked):
+            principal_of(services, stolen)
+        assert principal_of(services, lively)
+    # Whoever began may be at it still.
+    await other.keys.tend()
+    assert await ended(one) == []
+    clock.turn(62)
+    # It opens nothing that he gets until then.
+    stolen = await other.sessions.refresh(stolen.refresh_token, HERE)
+    with pytest.raises(TokenRevoked):
+        principal_of(one, stolen)
+    for _ in range(2):
+        await other.keys.tend()
+        assert await ended(one) == [(old, 1, None)]
+    clock.turn(11)
+    with pytest.raises(InvalidRefreshToken, match="session ended"):
+        await one.sessions.refresh(stolen.refresh_token, HERE)
+    assert principal_of(one, await one.sessions.refresh(lively.refresh_token, HERE))
+
+
+@pytest.mark.parametrize("everything", [True, False])
+async def test_the_next_start_ends_what_is_left_and_nobody_who_signed_in_since(
+    make: Make, clock: TurnableClock, monkeypatch: pytest.MonkeyPatch, everything: bool
+) -> None:
+    services = (await make()).services
+    ada = await register(services)
+    kid = None if everything else services.keys.rings.refresh.signing.kid
+    await kill(services, kid, monkeypatch)
+    with pytest.raises((TokenRevoked, InvalidToken)):
+        principal_of(services, ada)
+    clock.turn(1)
+    eve = await register(services, "eve@example.com")
+    started = (await make()).services
+    assert await ended(started) == [(kid or "all", 1, None)]
+    assert await started.store.sessions.of_user(ada.user.id) == []
+    assert principal_of(started, eve)
+    await make()
+    assert len(await ended(started)) == 1
+    assert principal_of(started, await started.sessions.refresh(eve.refresh_token, HERE))
+
+
+async def test_one_that_signs_beside_another_that_verifies(
+    make: Make, clock: TurnableClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services = (await make()).services
+    idle, moved = await register(services), await register(services, "eve@example.com")
+    clock.turn(301)
+    await services.keys.rotate("refresh", HERE)
+    moved = await services.sessions.refresh(moved.refresh_token, HERE)
+    signing = services.keys.rings.refresh.signing.kid
+    await kill(services, signing, monkeypatch)
+    # No refresh token of it is good. What it got before is, until the kill is ended.
+    with pytest.raises(InvalidRefreshToken):
+        await services.sessions.refresh(moved.refresh_token, HERE)
+    assert principal_of(services, moved)
+    started = (await make()).services
+    assert await ended(started) == [(signing, 1, None)]
+    with pytest.raises(TokenExpired):
+        principal_of(started, moved)
+    assert principal_of(services, await services.sessions.refresh(idle.refresh_token, HERE))
+
+
+async def test_what_was_begun_by_a_clock_that_was_ahead_is_ended_too(
+    make: Make, clock: TurnableClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services = (await make()).services
+    await register(services)
+    clock.turn(86_400)
+    await kill(services, None, monkeypatch)
+    clock.turn(-86_400)
+    await services.keys.tend()
+    assert len(await ended(services)) == 1
+
+
+async def test_nothing_is_ended_that_was_not_begun_or_of_a_key_that_nobody_knows(
+    make: Make,
+) -> None:
+    services = (await make()).services
+    ada = await register(services)
+    audit = services.store.audit
+    for detail in ({}, {"role": "admin"}, {"kid": "gone"}):
+        await audit.record([Event("sessions.revoking", HERE, detail=detail)])
+    await make()
+    assert await audit.page(AuditQuery(kind="sessions.revoked"), LATEST, before=None) == []
+    assert principal_of(services, ada)
+
+
+async def test_a_kill_that_came_to_its_end_is_told_once(make: Make) -> None:
+    services = (await make()).services
+    await register(services)
+    await services.keys.kill(None, HERE, actor="someone")
+    await make()
+    assert await ended(services) == [("all", 1, "someone")]
+    assert [row["actor"] for row in await told(services, "sessions.revoking")] == ["someone"]
