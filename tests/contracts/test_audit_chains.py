@@ -411,6 +411,19 @@ class TestErasing:
         assert await store.audit.erase(ADA) == (601, ())
         assert (await proof_of(store)).holds
 
+    async def test_both_of_a_row_at_once_from_two_processes(
+        self, begun: SqlStore, other: SqlStore
+    ) -> None:
+        """Each has to sign for what the other erased as well."""
+        for _ in range(200):
+            await begun.audit.record([Event("user.renamed", AT_HOME, actor=ADA, subject=EVE)])
+        done = await at_once([begun.audit.erase(ADA), other.audit.erase(EVE)])
+        assert done == [(200, ()), (200, ())]
+        proof = await proof_of(begun)
+        assert proof.holds, proof.problems
+        gone = Event("user.renamed", Client("", "", ""))
+        assert [row.event for row in await begun.audit.latest(200)] == [gone] * 200
+
     async def test_a_row_whose_chain_has_no_head_is_left_and_named(
         self, begun: SqlStore, other: SqlStore
     ) -> None:

@@ -24,6 +24,7 @@ from sqlalchemy import (
 from authward.core.audit import Client, Event
 from authward.core.chain import AuditKeys, erasure_mac
 from authward.ports import AuditQuery, AuditRow, Erased
+from authward.stores.chains import LOCK
 from authward.stores.database import Database
 from authward.stores.schema import audit_events, audit_writers
 from authward.stores.transactions import Transaction
@@ -110,6 +111,9 @@ class SqlAudit:
     async def _erase(self, user_id: str, last: int, tx: Transaction) -> tuple[Erased, int | None]:
         """Some rows after `last`; the last of them, if there may be more."""
         keys = self._database.chains.signing
+        if self._database.postgresql:
+            # Of one row somebody else may erase who did it, while we erase to whom.
+            await tx.rows(LOCK)
         rows = await tx.rows(_OF, {"wanted": user_id, "last": last})
         left = {row.id for row in rows if row.writer is not None and row.kid not in keys.secrets}
         for row in rows:

@@ -18,7 +18,6 @@ from sqlalchemy import (
     func,
     insert,
     select,
-    text,
     update,
 )
 from sqlalchemy.exc import DBAPIError
@@ -30,6 +29,7 @@ from authward.core.chain import (
     body_of,
 )
 from authward.core.chain_proof import Problem, Proof, Prover, Pruned, StoredRow
+from authward.stores.chains import LOCK
 from authward.stores.database import Database, Read
 from authward.stores.engines import away
 from authward.stores.expressions import JsonText
@@ -106,8 +106,6 @@ _OLD = (
 _DELETE_OLD = delete(audit_events).where(
     audit_events.c.id.in_(select(audit_events.c.id).where(_OLD).limit(SEGMENT))
 )
-# Any constant serves, so long as it is ours alone.
-_LOCK = text("SELECT pg_advisory_xact_lock(4711746108704)")
 
 
 class SqlChains:
@@ -172,7 +170,7 @@ class SqlChains:
 
     async def _last(self, tx: Transaction) -> Checkpoint | None:
         if self._database.postgresql:
-            await tx.rows(_LOCK)
+            await tx.rows(LOCK)
         row = await tx.row(_LAST)
         return None if row is None else Checkpoint(**row._mapping)
 
