@@ -8,6 +8,7 @@ from sqlalchemy import text
 
 from authward.core.anchors import Anchors, anchors_of
 from authward.core.audit import Client, Event
+from authward.core.chain import read_body
 from authward.core.chain_proof import Problem, Proof
 from authward.errors import Unavailable
 from authward.ports import AuditQuery
@@ -183,15 +184,127 @@ class TestCheckpoints:
         await run(begun, "UPDATE audit_writers SET count = 7")
         assert await begun.chains.checkpoint() is None
 
-    async def test_a_mark_that_is_forged_is_found(self, begun: SqlStore, other: SqlStore) -> None:
+    @pytest.mark.parametrize("mark", ["count", "-count", "marked + 1", "count * 0"])
+    async def test_a_mark_that_is_forged_keeps_no_chain_out(
+        self, begun: SqlStore, other: SqlStore, mark: str
+    ) -> None:
         """Who makes a chain look told of already would have it left out of all checkpoints."""
         await begun.audit.record([happened("one")])
-        await run(begun, "UPDATE audit_writers SET marked = count")
-        await other.audit.record([happened("two")])
+        await run(begun, f"UPDATE audit_writers SET marked = {mark}")
+        made = await begun.chains.checkpoint()
+        assert made is not None
+        assert [head.length for head in read_body(made.body).heads] == [1]
+        # Nor does the mark of another end of it, or that of another chain.
+        await begun.audit.record([happened("two")])
+        await other.audit.record([happened("three")])
+        await run(
+            begun, "UPDATE audit_writers SET marked = (SELECT max(marked) FROM audit_writers)"
+        )
+        made = await begun.chains.checkpoint()
+        assert made is not None
+        assert sorted(head.length for head in read_body(made.body).heads) == [1, 2]
         assert (await proof_of(begun)).holds
+        assert await begun.chains.checkpoint() is None
+
+    @pytest.mark.parametrize("number", [2, 3, 2**62, 2**63 - 2])
+    async def test_a_checkpoint_that_is_none_of_ours_holds_up_no_other(
+        self,
+        begun: SqlStore,
+        clock: TurnedClock,
+        caplog: pytest.LogCaptureFixture,
+        number: int,
+    ) -> None:
+        """It would be the last, of just now, for as long as somebody likes; and the anchor."""
+        first = await begun.chains.latest()
+        await begun.audit.record([happened("one")])
+        clock.turn(DAY)
+        forged = {"number": number, "at": int(clock.now() * 1000), "none": b"", "kid": "x"}
+        await run(begun, FORGED, **forged, body='{"heads":[["x","x",1,1,""]]}')
+        for other in range(number - 30, number):
+            if other > 3:
+                await run(begun, FORGED, **{**forged, "number": other}, body="")
+        assert await begun.chains.latest() == first
+        made = await begun.chains.checkpoint(every=DAY)
+        assert made is not None
+        assert made.number == (3 if number == 2 else 2)
+        assert first is not None
+        assert made.previous == first.hash
+        assert await begun.chains.latest() == made
+        assert await begun.chains.checkpoint() is None
+        if number > 2:
+            assert f"the last of them no. {number}" in caplog.text
+        assert f"checkpoint {number} was edited" in [
+            one.why for one in (await proof_of(begun)).problems
+        ]
+
+    async def test_one_of_ours_under_another_key_or_time_is_none(
+        self, begun: SqlStore, clock: TurnedClock, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        await begun.audit.record([happened("one")])
+        for edit in ("at = at + 1000", "kid = 'another'", "number = 8"):
+            before = await begun.chains.latest()
+            assert before is not None
+            caplog.clear()
+            await run(begun, f"UPDATE audit_checkpoints SET {edit} WHERE number = 1")
+            assert await begun.chains.latest() is None
+            assert "none we signed" in caplog.text
+            await run(begun, "DELETE FROM audit_checkpoints")
+            assert await begun.chains.checkpoint() is not None
+
+    @pytest.mark.parametrize(
+        "how",
+        [
+            "DELETE FROM audit_writers",
+            "UPDATE audit_writers SET kid = 'another'",
+            "UPDATE audit_writers SET count = 9",
+            "its end from before",
+        ],
+    )
+    async def test_a_chain_of_this_process_that_went_back_is_told(
+        self, begun: SqlStore, caplog: pytest.LogCaptureFixture, how: str
+    ) -> None:
+        """Before a checkpoint told of it no anchor can: who puts an older copy back all the time
+        would have none written.
+        """
+        begun.database.chains.ends.clear()
+        await begun.audit.record([happened("one")])
         assert await begun.chains.checkpoint() is not None
-        [problem] = (await proof_of(begun)).problems
-        assert problem.why == "a checkpoint does not tell of every chain there was"
+        [before] = await begun.database.read(text("SELECT * FROM audit_writers"))
+        await begun.audit.record([happened("two")])
+        assert await begun.chains.checkpoint(every=DAY) is None
+        assert "tampered" not in caplog.text
+        if how.startswith("its"):
+            known = dict(before._mapping)
+            how = "UPDATE audit_writers SET " + ", ".join(f"{name} = :{name}" for name in known)
+            await run(begun, how, **known)
+        else:
+            await run(begun, how)
+        assert await begun.chains.checkpoint(every=DAY) is None
+        assert "tampered with: chain" in caplog.text
+        assert "of which this process wrote 2 rows" in caplog.text
+        caplog.clear()
+        await begun.chains.checkpoint(every=DAY)
+        assert "tampered" not in caplog.text
+
+    async def test_chains_that_go_on_or_are_told_of_are_no_sign_of_it(
+        self, begun: SqlStore, other: SqlStore, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        async def write() -> None:
+            for number in range(30):
+                await begun.audit.record([happened(f"n{number}")])
+
+        async def look() -> None:
+            for number in range(30):
+                await (begun, other)[number % 2].chains.checkpoint(every=DAY * (number % 3))
+
+        await at_once([write(), look()])
+        await begun.audit.record([happened("last")])
+        assert begun.database.chains.ends
+        await other.chains.checkpoint()
+        await begun.chains.checkpoint(every=DAY)
+        assert begun.database.chains.ends == {}
+        assert "tampered" not in caplog.text
+        assert (await proof_of(begun)).holds
 
     async def test_a_tail_that_was_cut_off_stays_found_after_the_next_checkpoint(
         self, begun: SqlStore, other: SqlStore
@@ -211,6 +324,9 @@ class TestCheckpoints:
         assert problem.why == (
             f"checkpoint 3 saw 1 row of chain {before.writer[:8]}, of which one before it saw 2"
         )
+
+
+FORGED = "INSERT INTO audit_checkpoints VALUES (:number, :at, :kid, :none, :body, :none)"
 
 
 class TestOlderRows:

@@ -45,6 +45,8 @@ class Chains:
         self.keys: AuditKeys | None = None
         self.wrote = False
         """Whether a row was committed."""
+        self.ends: dict[str, Head] = {}
+        """The last that was committed of each chain, until a checkpoint is known to tell of it."""
         self._clock = clock
 
     @property
@@ -86,5 +88,10 @@ class Chains:
 
     def keep(self, info: MutableMapping[Any, Any], head: Head) -> None:
         """It was committed."""
-        info[_HEAD] = head
+        info[_HEAD] = self.ends[head.writer] = head
         self.wrote = True
+
+    def settle(self, head: Head) -> None:
+        """That end is looked after no more, unless its chain went on."""
+        if self.ends.get(head.writer) == head:
+            del self.ends[head.writer]
