@@ -11,7 +11,8 @@ from authward.core.audit import Client, Event
 from authward.core.chain import read_body
 from authward.core.chain_proof import Problem, Proof
 from authward.errors import Unavailable
-from authward.ports import AuditQuery
+from authward.ports import AuditQuery, AuditRow
+from authward.services.trail import Trail, row_data
 from authward.stores.sql import SqlStore
 from tests.contracts.fixtures import Stores
 from tests.contracts.making import TurnedClock, add_user, at_once, happened
@@ -601,3 +602,67 @@ class TestReading:
                 before = (page[-1].at, page[-1].id)
             assert seen == await begun.audit.page(query, 100, before=None)
             assert len({row.id for row in seen}) == len(seen) > 2
+
+
+EDITS = {
+    "a time that is none": "at = 1152921504606846976",
+    "a time before all": "at = -9223372036854775808",
+    "the highest id": "id = 9223372036854775806",
+    "an id below all": "id = -5",
+    "an object within": """detail = '{"a": {"b": 1}}'""",
+    "an array": "detail = '[1]'",
+    "nothing": "detail = 'null'",
+    "a fraction": """detail = '{"a": 1.5}'""",
+    "a number that is too long": """detail = '{"a": 9223372036854775808}'""",
+    "another kind": "kind = 'x', outcome = 'y'",
+}
+NESTED = "detail = '" + "[" * 2000 + "]" * 2000 + "'"
+EDITS_OF_SQLITE = {
+    "text for a time": "at = 'soon'",
+    "bytes for a time": "at = x'ff'",
+    "a fraction for a time": "at = 1.5",
+    "bytes for text": "kind = x'00ff', ip = x'ff', user_agent = x'ff', subject = x'ff'",
+    "text that is none": "ip = CAST(x'ff' AS TEXT), detail = CAST(x'ff' AS TEXT)",
+    "no JSON": "detail = '{'",
+    "no time, as text that is none": "at = CAST(x'ff' AS TEXT)",
+    "JSON without an end": "detail = '" + "[" * 100_000 + "'",
+    "a number without an end": """detail = '{"a": """ + "9" * 5000 + "}'",
+}
+
+
+class TestEditedRows:
+    """Whatever one row was made of, all others are read, and it is named."""
+
+    @pytest.mark.parametrize("edit", [*EDITS.values(), NESTED], ids=[*EDITS, "deeply nested"])
+    async def test_on_both(self, begun: SqlStore, edit: str) -> None:
+        await self.read(begun, edit)
+
+    @pytest.mark.parametrize("edit", EDITS_OF_SQLITE.values(), ids=EDITS_OF_SQLITE.keys())
+    async def test_on_sqlite(self, stores: Stores, sqlite_database: str, edit: str) -> None:
+        store = await stores(sqlite_database)
+        await store.chains.checkpoint()
+        await self.read(store, edit)
+
+    async def read(self, store: SqlStore, edit: str) -> None:
+        trail = Trail(store.audit, store.chains, TurnedClock(), retention=None)
+        await store.audit.record([happened(f"n{number}", detail={"a": 1}) for number in range(7)])
+        [row] = await store.audit.after(AuditQuery(kind="n3"), 1, last=0)
+        await run(store, f"UPDATE audit_events SET {edit} WHERE id = :id", id=row.id)
+        exported = [one async for one in trail.rows(AuditQuery())]
+        latest = await store.audit.latest(10)
+        pages: list[AuditRow] = []
+        cursor: str | None = None
+        while not pages or cursor is not None:
+            page = await trail.page(AuditQuery(), limit=1, cursor=cursor)
+            pages += page.rows
+            cursor = page.cursor
+        for found in (exported, latest, pages):
+            assert len(found) == 7
+            shown = [json.loads(json.dumps(row_data(one))) for one in found]
+            assert {f"n{number}" for number in (0, 1, 2, 4, 5, 6)} <= {one["kind"] for one in shown}
+        first = (await proof_of(store)).first
+        assert first is not None
+        assert first.row in {one.id for one in latest}
+        if "detail" in edit:
+            [edited] = [one for one in latest if one.id == row.id]
+            assert list(edited.event.detail) == ["unreadable"]
