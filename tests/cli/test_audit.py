@@ -43,6 +43,21 @@ def test_the_latest_rows(run: Run, told: Path) -> None:
     assert [row["kind"] for row in rows][-1] == "user.disabled"
 
 
+@pytest.mark.parametrize("form", ["tail", "tail --json", "export", "export --format csv"])
+def test_a_row_that_somebody_edited_keeps_none_from_being_shown(
+    run: Run, told: Path, form: str
+) -> None:
+    before = run(f"audit {form}").stdout.splitlines()
+    edit(told, "UPDATE audit_events SET at = 1 << 60, detail = '{' WHERE kind = 'user.role_set'")
+    after = run(f"audit {form}").stdout.splitlines()
+    shown = [line for line in after if "user.role_set" not in line]
+    assert sorted(shown) == sorted(line for line in before if "user.role_set" not in line)
+    [edited] = [line for line in after if "user.role_set" in line]
+    assert "9999-12-31" in edited
+    assert "unreadable" in edited
+    assert "The first: row" in run("audit verify", code=1).output
+
+
 def test_rows_are_narrowed(run: Run, told: Path) -> None:
     def kinds(*words: str) -> list[str]:
         lines = run("audit tail --json", *words).stdout.splitlines()

@@ -8,9 +8,11 @@ from sqlalchemy import text
 
 from authward.core.anchors import Anchors, anchors_of
 from authward.core.audit import Client, Event
+from authward.core.chain import read_body
 from authward.core.chain_proof import Problem, Proof
 from authward.errors import Unavailable
-from authward.ports import AuditQuery
+from authward.ports import AuditQuery, AuditRow
+from authward.services.trail import Trail, row_data
 from authward.stores.sql import SqlStore
 from tests.contracts.fixtures import Stores
 from tests.contracts.making import TurnedClock, add_user, at_once, happened
@@ -183,15 +185,127 @@ class TestCheckpoints:
         await run(begun, "UPDATE audit_writers SET count = 7")
         assert await begun.chains.checkpoint() is None
 
-    async def test_a_mark_that_is_forged_is_found(self, begun: SqlStore, other: SqlStore) -> None:
+    @pytest.mark.parametrize("mark", ["count", "-count", "marked + 1", "count * 0"])
+    async def test_a_mark_that_is_forged_keeps_no_chain_out(
+        self, begun: SqlStore, other: SqlStore, mark: str
+    ) -> None:
         """Who makes a chain look told of already would have it left out of all checkpoints."""
         await begun.audit.record([happened("one")])
-        await run(begun, "UPDATE audit_writers SET marked = count")
-        await other.audit.record([happened("two")])
+        await run(begun, f"UPDATE audit_writers SET marked = {mark}")
+        made = await begun.chains.checkpoint()
+        assert made is not None
+        assert [head.length for head in read_body(made.body).heads] == [1]
+        # Nor does the mark of another end of it, or that of another chain.
+        await begun.audit.record([happened("two")])
+        await other.audit.record([happened("three")])
+        await run(
+            begun, "UPDATE audit_writers SET marked = (SELECT max(marked) FROM audit_writers)"
+        )
+        made = await begun.chains.checkpoint()
+        assert made is not None
+        assert sorted(head.length for head in read_body(made.body).heads) == [1, 2]
         assert (await proof_of(begun)).holds
+        assert await begun.chains.checkpoint() is None
+
+    @pytest.mark.parametrize("number", [2, 3, 2**62, 2**63 - 2])
+    async def test_a_checkpoint_that_is_none_of_ours_holds_up_no_other(
+        self,
+        begun: SqlStore,
+        clock: TurnedClock,
+        caplog: pytest.LogCaptureFixture,
+        number: int,
+    ) -> None:
+        """It would be the last, of just now, for as long as somebody likes; and the anchor."""
+        first = await begun.chains.latest()
+        await begun.audit.record([happened("one")])
+        clock.turn(DAY)
+        forged = {"number": number, "at": int(clock.now() * 1000), "none": b"", "kid": "x"}
+        await run(begun, FORGED, **forged, body='{"heads":[["x","x",1,1,""]]}')
+        for other in range(number - 30, number):
+            if other > 3:
+                await run(begun, FORGED, **{**forged, "number": other}, body="")
+        assert await begun.chains.latest() == first
+        made = await begun.chains.checkpoint(every=DAY)
+        assert made is not None
+        assert made.number == (3 if number == 2 else 2)
+        assert first is not None
+        assert made.previous == first.hash
+        assert await begun.chains.latest() == made
+        assert await begun.chains.checkpoint() is None
+        if number > 2:
+            assert f"the last of them no. {number}" in caplog.text
+        assert f"checkpoint {number} was edited" in [
+            one.why for one in (await proof_of(begun)).problems
+        ]
+
+    async def test_one_of_ours_under_another_key_or_time_is_none(
+        self, begun: SqlStore, clock: TurnedClock, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        await begun.audit.record([happened("one")])
+        for edit in ("at = at + 1000", "kid = 'another'", "number = 8"):
+            before = await begun.chains.latest()
+            assert before is not None
+            caplog.clear()
+            await run(begun, f"UPDATE audit_checkpoints SET {edit} WHERE number = 1")
+            assert await begun.chains.latest() is None
+            assert "none we signed" in caplog.text
+            await run(begun, "DELETE FROM audit_checkpoints")
+            assert await begun.chains.checkpoint() is not None
+
+    @pytest.mark.parametrize(
+        "how",
+        [
+            "DELETE FROM audit_writers",
+            "UPDATE audit_writers SET kid = 'another'",
+            "UPDATE audit_writers SET count = 9",
+            "its end from before",
+        ],
+    )
+    async def test_a_chain_of_this_process_that_went_back_is_told(
+        self, begun: SqlStore, caplog: pytest.LogCaptureFixture, how: str
+    ) -> None:
+        """Before a checkpoint told of it no anchor can: who puts an older copy back all the time
+        would have none written.
+        """
+        begun.database.chains.ends.clear()
+        await begun.audit.record([happened("one")])
         assert await begun.chains.checkpoint() is not None
-        [problem] = (await proof_of(begun)).problems
-        assert problem.why == "a checkpoint does not tell of every chain there was"
+        [before] = await begun.database.read(text("SELECT * FROM audit_writers"))
+        await begun.audit.record([happened("two")])
+        assert await begun.chains.checkpoint(every=DAY) is None
+        assert "tampered" not in caplog.text
+        if how.startswith("its"):
+            known = dict(before._mapping)
+            how = "UPDATE audit_writers SET " + ", ".join(f"{name} = :{name}" for name in known)
+            await run(begun, how, **known)
+        else:
+            await run(begun, how)
+        assert await begun.chains.checkpoint(every=DAY) is None
+        assert "tampered with: chain" in caplog.text
+        assert "of which this process wrote 2 rows" in caplog.text
+        caplog.clear()
+        await begun.chains.checkpoint(every=DAY)
+        assert "tampered" not in caplog.text
+
+    async def test_chains_that_go_on_or_are_told_of_are_no_sign_of_it(
+        self, begun: SqlStore, other: SqlStore, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        async def write() -> None:
+            for number in range(30):
+                await begun.audit.record([happened(f"n{number}")])
+
+        async def look() -> None:
+            for number in range(30):
+                await (begun, other)[number % 2].chains.checkpoint(every=DAY * (number % 3))
+
+        await at_once([write(), look()])
+        await begun.audit.record([happened("last")])
+        assert begun.database.chains.ends
+        await other.chains.checkpoint()
+        await begun.chains.checkpoint(every=DAY)
+        assert begun.database.chains.ends == {}
+        assert "tampered" not in caplog.text
+        assert (await proof_of(begun)).holds
 
     async def test_a_tail_that_was_cut_off_stays_found_after_the_next_checkpoint(
         self, begun: SqlStore, other: SqlStore
@@ -211,6 +325,9 @@ class TestCheckpoints:
         assert problem.why == (
             f"checkpoint 3 saw 1 row of chain {before.writer[:8]}, of which one before it saw 2"
         )
+
+
+FORGED = "INSERT INTO audit_checkpoints VALUES (:number, :at, :kid, :none, :body, :none)"
 
 
 class TestOlderRows:
@@ -411,6 +528,19 @@ class TestErasing:
         assert await store.audit.erase(ADA) == (601, ())
         assert (await proof_of(store)).holds
 
+    async def test_both_of_a_row_at_once_from_two_processes(
+        self, begun: SqlStore, other: SqlStore
+    ) -> None:
+        """Each has to sign for what the other erased as well."""
+        for _ in range(200):
+            await begun.audit.record([Event("user.renamed", AT_HOME, actor=ADA, subject=EVE)])
+        done = await at_once([begun.audit.erase(ADA), other.audit.erase(EVE)])
+        assert done == [(200, ()), (200, ())]
+        proof = await proof_of(begun)
+        assert proof.holds, proof.problems
+        gone = Event("user.renamed", Client("", "", ""))
+        assert [row.event for row in await begun.audit.latest(200)] == [gone] * 200
+
     async def test_a_row_whose_chain_has_no_head_is_left_and_named(
         self, begun: SqlStore, other: SqlStore
     ) -> None:
@@ -472,3 +602,67 @@ class TestReading:
                 before = (page[-1].at, page[-1].id)
             assert seen == await begun.audit.page(query, 100, before=None)
             assert len({row.id for row in seen}) == len(seen) > 2
+
+
+EDITS = {
+    "a time that is none": "at = 1152921504606846976",
+    "a time before all": "at = -9223372036854775808",
+    "the highest id": "id = 9223372036854775806",
+    "an id below all": "id = -5",
+    "an object within": """detail = '{"a": {"b": 1}}'""",
+    "an array": "detail = '[1]'",
+    "nothing": "detail = 'null'",
+    "a fraction": """detail = '{"a": 1.5}'""",
+    "a number that is too long": """detail = '{"a": 9223372036854775808}'""",
+    "another kind": "kind = 'x', outcome = 'y'",
+}
+NESTED = "detail = '" + "[" * 2000 + "]" * 2000 + "'"
+EDITS_OF_SQLITE = {
+    "text for a time": "at = 'soon'",
+    "bytes for a time": "at = x'ff'",
+    "a fraction for a time": "at = 1.5",
+    "bytes for text": "kind = x'00ff', ip = x'ff', user_agent = x'ff', subject = x'ff'",
+    "text that is none": "ip = CAST(x'ff' AS TEXT), detail = CAST(x'ff' AS TEXT)",
+    "no JSON": "detail = '{'",
+    "no time, as text that is none": "at = CAST(x'ff' AS TEXT)",
+    "JSON without an end": "detail = '" + "[" * 100_000 + "'",
+    "a number without an end": """detail = '{"a": """ + "9" * 5000 + "}'",
+}
+
+
+class TestEditedRows:
+    """Whatever one row was made of, all others are read, and it is named."""
+
+    @pytest.mark.parametrize("edit", [*EDITS.values(), NESTED], ids=[*EDITS, "deeply nested"])
+    async def test_on_both(self, begun: SqlStore, edit: str) -> None:
+        await self.read(begun, edit)
+
+    @pytest.mark.parametrize("edit", EDITS_OF_SQLITE.values(), ids=EDITS_OF_SQLITE.keys())
+    async def test_on_sqlite(self, stores: Stores, sqlite_database: str, edit: str) -> None:
+        store = await stores(sqlite_database)
+        await store.chains.checkpoint()
+        await self.read(store, edit)
+
+    async def read(self, store: SqlStore, edit: str) -> None:
+        trail = Trail(store.audit, store.chains, TurnedClock(), retention=None)
+        await store.audit.record([happened(f"n{number}", detail={"a": 1}) for number in range(7)])
+        [row] = await store.audit.after(AuditQuery(kind="n3"), 1, last=0)
+        await run(store, f"UPDATE audit_events SET {edit} WHERE id = :id", id=row.id)
+        exported = [one async for one in trail.rows(AuditQuery())]
+        latest = await store.audit.latest(10)
+        pages: list[AuditRow] = []
+        cursor: str | None = None
+        while not pages or cursor is not None:
+            page = await trail.page(AuditQuery(), limit=1, cursor=cursor)
+            pages += page.rows
+            cursor = page.cursor
+        for found in (exported, latest, pages):
+            assert len(found) == 7
+            shown = [json.loads(json.dumps(row_data(one))) for one in found]
+            assert {f"n{number}" for number in (0, 1, 2, 4, 5, 6)} <= {one["kind"] for one in shown}
+        first = (await proof_of(store)).first
+        assert first is not None
+        assert first.row in {one.id for one in latest}
+        if "detail" in edit:
+            [edited] = [one for one in latest if one.id == row.id]
+            assert list(edited.event.detail) == ["unreadable"]

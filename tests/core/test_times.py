@@ -29,3 +29,12 @@ def test_time_is_utc_to_the_millisecond() -> None:
     assert iso_time(1_795_420_800_007) == "2026-11-23T08:00:00.007Z"
     assert iso_time(0) == "1970-01-01T00:00:00.000Z"
     assert iso_time(1_795_420_800_999) == "2026-11-23T08:00:00.999Z"
+    assert iso_time(-1) == "1969-12-31T23:59:59.999Z"
+    assert iso_time(-62_135_596_800_000) == "0001-01-01T00:00:00.000Z"
+
+
+@pytest.mark.parametrize("beyond", [1, 1000, 2**60, 2**63 - 1])
+def test_a_time_that_no_calendar_has_is_the_nearest_one(beyond: int) -> None:
+    """As somebody may have put it into a database: it must not keep others from reading."""
+    assert iso_time(253_402_300_799_999 + beyond) == "9999-12-31T23:59:59.999Z"
+    assert iso_time(-62_135_596_800_000 - beyond) == "0001-01-01T00:00:00.000Z"

@@ -86,10 +86,10 @@ def encoded(text: bytes) -> str:
         encoded(b"\xff\xfe"),
         encoded(b"123"),
         encoded(b".user-0001"),
-        encoded(b"-1.user-0001"),
+        encoded(b"+1.user-0001"),
         encoded(b"1.short"),
         encoded(b"1.user-0001'; --"),
-        encoded(b"9" * 16 + b".user-0001"),
+        encoded(b"9223372036854775808.user-0001"),
         encoded("١.user-0001".encode()),
     ],
 )

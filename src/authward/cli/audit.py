@@ -82,10 +82,11 @@ async def _follow(services: Services, query: AuditQuery, *, as_json: bool) -> No
     floor = min(seen, default=0)
     while True:
         await asyncio.sleep(_POLL_S)
-        newest = await services.store.audit.latest(1)
+        newest = await services.store.audit.latest(_LATE)
         fresh = [row async for row in services.trail.rows(query, last=floor) if row.id not in seen]
         _show(fresh, as_json=as_json)
-        floor = max(floor, newest[0].id - _LATE) if newest else floor
+        # By rows, not by ids: one that somebody moved to the highest must not hide what follows.
+        floor = max(floor, newest[-1].id - 1) if len(newest) == _LATE else floor
         seen = {one for one in seen | {row.id for row in fresh} if one > floor}
 
 

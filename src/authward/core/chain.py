@@ -75,6 +75,15 @@ def signed_by_us(keys: AuditKeys, head: Head, signature: bytes) -> bool:
     return head.kid in keys.secrets and same(signature, head_mac(keys, head))
 
 
+def mark_of(keys: AuditKeys, head: Head) -> int:
+    """What says that a checkpoint told of a head: 64 bits of an HMAC, to be compared once every
+    few minutes. Who writes to the database could put any number there, and so have a chain left
+    out of all checkpoints.
+    """
+    told = mac(keys.secrets[head.kid], "told", *head)
+    return int.from_bytes(told[:8], "big", signed=True)
+
+
 def detail_text(detail: Mapping[str, str | int]) -> str:
     """`detail` as the databases keep it, byte for byte."""
     return json.dumps(dict(detail))
@@ -166,6 +175,17 @@ class Checkpoint:
     def expected(self, secret: bytes) -> bytes:
         """What its hash must be."""
         return mac(secret, "checkpoint", self.number, self.at, self.previous, self.body)
+
+
+def ours(keys: AuditKeys, stored: Checkpoint) -> bool:
+    """Whether a checkpoint is as we signed it. A database may hold anything in its place. Keys of
+    the audit log are there from its beginning on, so there is none that this process does not know.
+    """
+    told = stored.number, stored.at, stored.kid, stored.previous, stored.body, stored.hash
+    if tuple(map(type, told)) != (int, int, str, bytes, str, bytes):
+        return False
+    secret = keys.secrets.get(stored.kid)
+    return secret is not None and same(stored.hash, stored.expected(secret))
 
 
 def encoded(head: Head) -> bytes:

@@ -15,6 +15,7 @@ from authward.core.chain import (
     Head,
     digest_of,
     erasure_mac,
+    ours,
     read_body,
     row_hash,
     same,
@@ -190,8 +191,7 @@ class Prover:
 
     def statement(self, one: Checkpoint) -> Body | None:
         """What a checkpoint says by itself, whatever came before it; None if it was edited."""
-        secret = self.keys.secrets.get(one.kid) if _is_one(one) else None
-        if secret is None or not same(one.hash, one.expected(secret)):
+        if not ours(self.keys, one):
             self._say(None, f"checkpoint {printable(str(one.number), 20)} was edited")
             return None
         body = read_body(one.body)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST, _LAST = "0001-01-01T00:00:00.000Z", "9999-12-31T23:59:59.999Z"
 
 
 def milliseconds(text: str) -> int | None:
@@ -20,6 +21,11 @@ def milliseconds(text: str) -> int | None:
 
 
 def iso_time(milliseconds: int) -> str:
-    """A time as `2026-11-23T08:00:00.000Z`."""
-    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{milliseconds % 1000:03d}Z"
+    """A time as `2026-11-23T08:00:00.000Z`. One outside of the years 1 to 9999, which nobody has
+    but who edits a database, is the first or the last moment of them.
+    """
+    try:
+        moment = _EPOCH + timedelta(milliseconds=milliseconds)
+    except OverflowError:
+        return _LAST if milliseconds > 0 else _FIRST
+    return f"{moment.replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"

@@ -7,14 +7,13 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 from authward.core.audit import Client, Event, fields_of
 from authward.core.chain import Checkpoint
 from authward.core.chain_proof import Pruned
-from authward.core.cursors import cursor_of, parse_cursor
+from authward.core.cursors import cursor_of, parse_numbered
 from authward.core.times import iso_time
 from authward.errors import Refusal, Unavailable
 from authward.ports import AuditChains, AuditLog, AuditQuery, AuditRow, Clock, Erased
@@ -23,7 +22,7 @@ CHECKPOINT_EVERY = 300.0
 """Seconds between two checkpoints, and between two looks for rows that are too old."""
 _EVER = 2**62
 _STEP = 1000
-_ROW_ID = re.compile("[0-9]{1,18}")
+_BELOW_ALL = -(2**63)
 
 log = logging.getLogger("authward.audit")
 
@@ -115,14 +114,14 @@ class Trail:
 
     async def page(self, query: AuditQuery, *, limit: int, cursor: str | None) -> AuditPage:
         """Rows, the latest first. Raises ValidationError for a cursor that is none of ours."""
-        before = None if cursor is None else _place(cursor)
+        before = None if cursor is None else parse_numbered(cursor)
         found = await self._audit.page(query, limit + 1, before=before)
         shown = found[:limit]
         return AuditPage(
             shown, cursor_of(shown[-1].at, shown[-1].id) if len(found) > limit else None
         )
 
-    async def rows(self, query: AuditQuery, *, last: int = -1) -> AsyncIterator[AuditRow]:
+    async def rows(self, query: AuditQuery, *, last: int = _BELOW_ALL) -> AsyncIterator[AuditRow]:
         """All rows of a higher id than `last`, in the order of ids."""
         while some := await self._audit.after(query, _STEP, last=last):
             for row in some:
@@ -183,8 +182,3 @@ def row_data(row: AuditRow) -> dict[str, object]:
     """A row as it is shown."""
     shown = fields_of(row.event, row.at)
     return {"id": row.id, **shown, "detail": dict(row.event.detail)}
-
-
-def _place(cursor: str) -> tuple[int, int]:
-    at, row_id = parse_cursor(cursor, _ROW_ID)
-    return at, int(row_id)

@@ -9,7 +9,6 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
-    Row,
     Select,
     Text,
     bindparam,
@@ -21,10 +20,12 @@ from sqlalchemy import (
     update,
 )
 
-from authward.core.audit import Client, Event
+from authward.core.audit import Event
 from authward.core.chain import AuditKeys, erasure_mac
 from authward.ports import AuditQuery, AuditRow, Erased
+from authward.stores.chains import LOCK
 from authward.stores.database import Database
+from authward.stores.readable import COLUMNS, readable
 from authward.stores.schema import audit_events, audit_writers
 from authward.stores.transactions import Transaction
 
@@ -32,14 +33,6 @@ ERASED_AT_ONCE = 500
 _LOWEST = -(2**63)
 
 _at, _id = audit_events.c.at, audit_events.c.id
-_COLUMNS = [
-    audit_events.c[name]
-    for name in (
-        *("id", "at", "kind", "outcome", "actor", "subject", "session"),
-        *("ip", "user_agent", "request_id", "detail"),
-    )
-]
-
 _WANTED = bindparam("wanted", type_=Text())
 _CHAIN = [audit_events.c[name] for name in ("writer", "seq", "hash", "who_salt", "what_salt")]
 _OF = (
@@ -83,7 +76,7 @@ class SqlAudit:
         await self._database.write(work)
 
     async def latest(self, limit: int) -> list[AuditRow]:
-        return await self._rows(select(*_COLUMNS).order_by(_id.desc()).limit(limit))
+        return await self._rows(select(*COLUMNS).order_by(_id.desc()).limit(limit))
 
     async def page(
         self, query: AuditQuery, limit: int, *, before: tuple[int, int] | None
@@ -91,7 +84,7 @@ class SqlAudit:
         return await self._rows(_page(query, limit, before))
 
     async def after(self, query: AuditQuery, limit: int, *, last: int) -> list[AuditRow]:
-        found = select(*_COLUMNS).where(_id > last, *_conditions(query, by_id=True))
+        found = select(*COLUMNS).where(_id > last, *_conditions(query, by_id=True))
         if query.user is not None:
             found = found.where(
                 or_(audit_events.c.subject == query.user, audit_events.c.actor == query.user)
@@ -110,6 +103,9 @@ class SqlAudit:
     async def _erase(self, user_id: str, last: int, tx: Transaction) -> tuple[Erased, int | None]:
         """Some rows after `last`; the last of them, if there may be more."""
         keys = self._database.chains.signing
+        if self._database.postgresql:
+            # Of one row somebody else may erase who did it, while we erase to whom.
+            await tx.rows(LOCK)
         rows = await tx.rows(_OF, {"wanted": user_id, "last": last})
         left = {row.id for row in rows if row.writer is not None and row.kid not in keys.secrets}
         for row in rows:
@@ -140,13 +136,7 @@ class SqlAudit:
         return erased, rows[-1].id if len(rows) == ERASED_AT_ONCE else None
 
     async def _rows(self, statement: Select[Any]) -> list[AuditRow]:
-        return [_row(row) for row in await self._database.read(statement)]
-
-
-def _row(row: Row[Any]) -> AuditRow:
-    client = Client(row.ip, row.user_agent, row.request_id)
-    event = Event(row.kind, client, row.outcome, row.actor, row.subject, row.session, row.detail)
-    return AuditRow(row.id, row.at, event)
+        return [readable(row) for row in await self._database.read(statement)]
 
 
 def _page(query: AuditQuery, limit: int, before: tuple[int, int] | None) -> Select[Any]:
@@ -155,7 +145,7 @@ def _page(query: AuditQuery, limit: int, before: tuple[int, int] | None) -> Sele
         conditions.append(tuple_(_at, _id) < tuple_(*map(literal, before)))
     latest = (_at.desc(), _id.desc())
     if query.user is None:
-        return select(*_COLUMNS).where(*conditions).order_by(*latest).limit(limit)
+        return select(*COLUMNS).where(*conditions).order_by(*latest).limit(limit)
     # An index for each: of `a OR b` neither database makes two ordered walks.
     arms = [
         select(
@@ -169,7 +159,7 @@ def _page(query: AuditQuery, limit: int, before: tuple[int, int] | None) -> Sele
         for column in (audit_events.c.subject, audit_events.c.actor)
     ]
     ids = union(*arms).subquery()
-    return select(*_COLUMNS).join(ids, ids.c.id == _id).order_by(*latest).limit(limit)
+    return select(*COLUMNS).join(ids, ids.c.id == _id).order_by(*latest).limit(limit)
 
 
 def _conditions(query: AuditQuery, *, by_id: bool = False) -> Iterator[ColumnElement[bool]]:

@@ -6,7 +6,7 @@ import os
 from collections.abc import MutableMapping
 from typing import Any
 
-from sqlalchemy import insert
+from sqlalchemy import insert, text
 from sqlalchemy.dialects import postgresql, sqlite
 
 from authward.core.audit import Event
@@ -27,6 +27,10 @@ def _put_head(kind: Any) -> Any:
     )
 
 
+# Whoever signs what others may sign as well waits for them first: two that each go by what they
+# read before would both sign something that never was. SQLite has one writer anyway. Any constant
+# serves, so long as it is ours alone.
+LOCK = text("SELECT pg_advisory_xact_lock(4711746108704)")
 PUT_HEAD = {"sqlite": _put_head(sqlite.insert), "postgresql": _put_head(postgresql.insert)}
 
 
@@ -41,6 +45,8 @@ class Chains:
         self.keys: AuditKeys | None = None
         self.wrote = False
         """Whether a row was committed."""
+        self.ends: dict[str, Head] = {}
+        """The last that was committed of each chain, until a checkpoint is known to tell of it."""
         self._clock = clock
 
     @property
@@ -82,5 +88,10 @@ class Chains:
 
     def keep(self, info: MutableMapping[Any, Any], head: Head) -> None:
         """It was committed."""
-        info[_HEAD] = head
+        info[_HEAD] = self.ends[head.writer] = head
         self.wrote = True
+
+    def settle(self, head: Head) -> None:
+        """That end is looked after no more, unless its chain went on."""
+        if self.ends.get(head.writer) == head:
+            del self.ends[head.writer]

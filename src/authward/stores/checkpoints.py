@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import takewhile
@@ -18,7 +18,6 @@ from sqlalchemy import (
     func,
     insert,
     select,
-    text,
     update,
 )
 from sqlalchemy.exc import DBAPIError
@@ -28,13 +27,16 @@ from authward.core.chain import (
     Checkpoint,
     Head,
     body_of,
+    mark_of,
 )
 from authward.core.chain_proof import Problem, Proof, Prover, Pruned, StoredRow
+from authward.stores.chains import LOCK
 from authward.stores.database import Database, Read
 from authward.stores.engines import away
 from authward.stores.expressions import JsonText
 from authward.stores.heads import SIGNED_HEADS, Standing, head_of, standing
 from authward.stores.schema import audit_checkpoints, audit_events, audit_writers
+from authward.stores.signed import free_number, last_signed, settled, told_between
 from authward.stores.transactions import Transaction
 
 STEP = 1000
@@ -54,26 +56,17 @@ _COUNT = select(func.count()).select_from(audit_events)
 _CHECKPOINT = select(audit_checkpoints).order_by(audit_checkpoints.c.number)
 _CHECKPOINTS = _CHECKPOINT.where(audit_checkpoints.c.number > _FROM).limit(STEP)
 _ANY = select(audit_checkpoints.c.number).limit(1)
-_LAST = select(audit_checkpoints).order_by(audit_checkpoints.c.number.desc()).limit(1)
 # Those that tell what may be missing. What is in a body is read after its signature.
 _OF_PRUNING = _CHECKPOINT.where(
     audit_checkpoints.c.number > _FROM,
     audit_checkpoints.c.body.contains('"pruned":[[', autoescape=True)
     | audit_checkpoints.c.body.contains('"unchained"', autoescape=True),
 )
-_TOLD_SINCE = (
-    select(audit_checkpoints.c.number)
-    .where(
-        audit_checkpoints.c.number > _FROM,
-        ~audit_checkpoints.c.body.startswith('{"heads":[],', autoescape=True),
-    )
-    .limit(1)
-)
 _PUT = insert(audit_checkpoints)
 _MARK = (
     update(audit_writers)
     .where(audit_writers.c.writer == _WRITER)
-    .values(marked=bindparam("length", type_=BigInteger()))
+    .values(marked=bindparam("mark", type_=BigInteger()))
 )
 _BEFORE = bindparam("before", type_=BigInteger())
 _COUNT_OLDER = _COUNT.where(audit_events.c.at < _BEFORE)
@@ -106,8 +99,6 @@ _OLD = (
 _DELETE_OLD = delete(audit_events).where(
     audit_events.c.id.in_(select(audit_events.c.id).where(_OLD).limit(SEGMENT))
 )
-# Any constant serves, so long as it is ours alone.
-_LOCK = text("SELECT pg_advisory_xact_lock(4711746108704)")
 
 
 class SqlChains:
@@ -125,29 +116,34 @@ class SqlChains:
         return bool(await self._database.read(_ANY))
 
     async def latest(self) -> Checkpoint | None:
-        rows = await self._database.read(_LAST)
-        return Checkpoint(**rows[0]._mapping) if rows else None
+        return await last_signed(self._database.read, self._chains.signing)
 
     # --- checkpoints ---------------------------------------------------------------------
 
     async def checkpoint(self, *, every: int = 0) -> Checkpoint | None:
         while True:
-            seen = await self._database.look(partial(self._look, every))
+            # Before the look, so that it sees no less.
+            ends = dict(self._chains.ends)
+            seen = await self._database.look(partial(self._look, every, ends))
             if seen is None:
                 return None
             made = await self._database.write(partial(self._sign, *seen))
             if made is not None:
                 return made
 
-    async def _look(self, every: int, read: Read) -> tuple[Checkpoint | None, Standing] | None:
+    async def _look(
+        self, every: int, ends: Mapping[str, Head], read: Read
+    ) -> tuple[Checkpoint | None, Standing] | None:
         """The last checkpoint and where the chains stand, at one moment; None if nothing is to be
         signed. Nobody has to wait until all of them are read.
         """
-        rows = await read(_LAST)
-        last = Checkpoint(**rows[0]._mapping) if rows else None
+        keys = self._chains.signing
+        for end in await settled(read, keys, ends):
+            self._chains.settle(end)
+        last = await last_signed(read, keys)
         if last is not None and 0 <= self._chains.now() - last.at < every:
             return None
-        stand = await standing(read, self._chains.signing)
+        stand = await standing(read, keys)
         return (last, stand) if last is None or stand.moved else None
 
     async def _sign(
@@ -156,30 +152,31 @@ class SqlChains:
         """Sign where the chains stood, on top of whatever was pruned meanwhile. None if another
         checkpoint told of them by now: it may know more.
         """
-        last = await self._last(tx)
-        if (seen is None) != (last is None):
-            return None
-        if seen is not None and await tx.rows(_TOLD_SINCE, {"from": seen.number}):
+        last, keys = await self._last(tx), self._chains.signing
+        if seen is None or last is None:
+            if seen is not last:
+                return None
+        elif await told_between(tx.rows, keys, seen.number, last.number):
             return None
         unchained = None
         if last is None and not stand.any:
             [counted] = await tx.rows(_UNCHAINED)
             unchained = counted.number, counted.highest or 0
         for head in stand.moved:
-            await tx.run(_MARK, {"chain": head.writer, "length": head.length})
+            await tx.run(_MARK, {"chain": head.writer, "mark": mark_of(keys, head)})
         body = body_of(heads=stand.moved, everything=stand.everything, unchained=unchained)
         return await self._put(tx, last, body)
 
     async def _last(self, tx: Transaction) -> Checkpoint | None:
         if self._database.postgresql:
-            await tx.rows(_LOCK)
-        row = await tx.row(_LAST)
-        return None if row is None else Checkpoint(**row._mapping)
+            await tx.rows(LOCK)
+        return await last_signed(tx.rows, self._chains.signing)
 
     async def _put(self, tx: Transaction, last: Checkpoint | None, body: str) -> Checkpoint:
         keys = self._chains.signing
         number, previous = (0, b"") if last is None else (last.number, last.hash)
-        made = Checkpoint(number + 1, self._chains.now(), keys.kid, previous, body).signed(keys)
+        number = await free_number(tx.rows, number)
+        made = Checkpoint(number, self._chains.now(), keys.kid, previous, body).signed(keys)
         values = {name: getattr(made, name) for name in Checkpoint.__dataclass_fields__}
         await tx.run(_PUT, values)
         return made

@@ -109,6 +109,45 @@ def _postgresql_json_text(element: JsonText, compiler: SQLCompiler, **options: A
     return f"CAST({compiler.process(element.clauses, **options)} AS TEXT)"
 
 
+class AsIs(FunctionElement[Any]):
+    """A column of text as it is stored: on SQLite bytes, as text there may be none."""
+
+    type = Text()
+    inherit_cache = True
+    name = "as_is"
+
+
+@compiles(AsIs, "sqlite")
+def _sqlite_as_is(element: AsIs, compiler: SQLCompiler, **options: Any) -> str:
+    return f"CAST({compiler.process(element.clauses, **options)} AS BLOB)"
+
+
+@compiles(AsIs, "postgresql")
+def _postgresql_as_is(element: AsIs, compiler: SQLCompiler, **options: Any) -> str:
+    return f"CAST({compiler.process(element.clauses, **options)} AS TEXT)"
+
+
+class Whole(FunctionElement[int]):
+    """A column of whole numbers. SQLite keeps anything there, and sorts what is no number behind
+    all of them: it is read as the highest.
+    """
+
+    type = BigInteger()
+    inherit_cache = True
+    name = "whole"
+
+
+@compiles(Whole, "sqlite")
+def _sqlite_whole(element: Whole, compiler: SQLCompiler, **options: Any) -> str:
+    column = compiler.process(element.clauses, **options)
+    return f"CASE typeof({column}) WHEN 'integer' THEN {column} ELSE {2**63 - 1} END"
+
+
+@compiles(Whole, "postgresql")
+def _postgresql_whole(element: Whole, compiler: SQLCompiler, **options: Any) -> str:
+    return compiler.process(element.clauses, **options)
+
+
 NOW: ColumnElement[int] = _DatabaseTime() + bindparam("clock_offset", type_=BigInteger())
 """Database time in milliseconds plus the clock's offset, at the moment the row is judged.
 Every statement of a transaction is given `clock_offset`.

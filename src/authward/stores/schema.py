@@ -166,7 +166,7 @@ audit_writers = Table(
     Column("last_id", BigInteger, nullable=False),
     Column("hash", LargeBinary, nullable=False),
     Column("mac", LargeBinary, nullable=False),
-    # The count that the last checkpoint told of.
+    # Our sign that a checkpoint told of it as it is (core.chain.mark_of).
     Column("marked", BigInteger, nullable=False, server_default="0"),
 )
 

@@ -1,0 +1,61 @@
+"""Audit rows as they are read. Whoever edits a database may put anything into a row, and one such
+row must not keep anybody from reading the rest. Verifying names it.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from sqlalchemy import Row
+
+from authward.core.audit import Client, Event
+from authward.ports import AuditRow
+from authward.stores.expressions import AsIs, Whole
+from authward.stores.schema import audit_events
+
+_TEXTS = (
+    *("kind", "outcome", "actor", "subject", "session"),
+    *("ip", "user_agent", "request_id", "detail"),
+)
+_SHOWN = 1000
+_MOST = 2**63
+COLUMNS = [
+    audit_events.c.id,
+    Whole(audit_events.c.at).label("at"),
+    *(AsIs(audit_events.c[name]).label(name) for name in _TEXTS),
+]
+
+
+def readable(row: Row[Any]) -> AuditRow:
+    """What a row of `COLUMNS` says."""
+    kind, outcome, actor, subject, session, *client, detail = map(_text, row[2:])
+    by = Client(*(one or "" for one in client))
+    event = Event(
+        kind or "",
+        by,
+        outcome or "",  # type: ignore[arg-type]
+        actor,
+        subject,
+        session,
+        _detail(detail or ""),
+    )
+    return AuditRow(row.id, row.at, event)
+
+
+def _text(stored: str | bytes | None) -> str | None:
+    return stored.decode(errors="replace") if isinstance(stored, bytes) else stored
+
+
+def _detail(stored: str) -> dict[str, str | int]:
+    try:
+        found = json.loads(stored)
+    except (ValueError, RecursionError):
+        found = None
+    if isinstance(found, dict) and all(map(_plain, found.values())):
+        return found
+    return {"unreadable": stored[:_SHOWN]}
+
+
+def _plain(value: object) -> bool:
+    return isinstance(value, str) or (isinstance(value, int) and -_MOST <= value < _MOST)
