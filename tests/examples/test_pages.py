@@ -15,6 +15,7 @@ TESTS = {
     "docs/csrf.md": "../middleware/test_csrf.py",
     "docs/deny-by-default.md": "test_deny_page.py",
     "docs/events.md": "test_events_page.py",
+    "docs/headers.md": "test_headers_page.py",
     "docs/keys.md": "test_keys_page.py",
     "docs/operations.md": "test_operations_page.py",
     "docs/python.md": "test_python_page.py",
