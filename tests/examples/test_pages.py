@@ -19,6 +19,7 @@ TESTS = {
     "docs/keys.md": "test_keys_page.py",
     "docs/operations.md": "test_operations_page.py",
     "docs/python.md": "test_python_page.py",
+    "docs/rate-limits.md": "test_rate_limits_page.py",
     "docs/requests.md": "../middleware/test_bearer.py",
     "docs/roles.md": "test_roles_page.py",
 }
