@@ -9,11 +9,13 @@ from tests.pages import examples
 
 TESTS = {
     "README.md": "../cli/test_readme.py",
+    "docs/api.md": "test_api_page.py",
     "docs/audit.md": "test_audit_page.py",
     "docs/bodies.md": "../middleware/test_body.py",
     "docs/cors.md": "../middleware/test_cors.py",
     "docs/csrf.md": "../middleware/test_csrf.py",
     "docs/deny-by-default.md": "test_deny_page.py",
+    "docs/errors.md": "test_errors_page.py",
     "docs/events.md": "test_events_page.py",
     "docs/headers.md": "test_headers_page.py",
     "docs/keys.md": "test_keys_page.py",
