@@ -12,6 +12,7 @@ TESTS = {
     "docs/api.md": "test_api_page.py",
     "docs/audit.md": "test_audit_page.py",
     "docs/bodies.md": "../middleware/test_body.py",
+    "docs/commands.md": "../cli/test_commands_page.py",
     "docs/cors.md": "../middleware/test_cors.py",
     "docs/csrf.md": "../middleware/test_csrf.py",
     "docs/deny-by-default.md": "test_deny_page.py",
