@@ -20,6 +20,7 @@ TESTS = {
     "docs/events.md": "test_events_page.py",
     "docs/headers.md": "test_headers_page.py",
     "docs/keys.md": "test_keys_page.py",
+    "docs/moving-from-express.md": "../cli/test_moving_page.py",
     "docs/operations.md": "test_operations_page.py",
     "docs/python.md": "test_python_page.py",
     "docs/rate-limits.md": "test_rate_limits_page.py",
@@ -31,6 +32,10 @@ NOT_RUN: dict[str, dict[str, str]] = {
         "Authward sh": "sets up a checkout; it is how these tests are run",
         "In your FastAPI app sh": "installs from a package index, as `make wheel` does; its last "
         "line, which serves, is run",
+    },
+    "docs/moving-from-express.md": {
+        "1. Export the accounts sh": "wants a MongoDB and its tool; tests/cli/test_import.py "
+        "imports what that writes, ids as `$oid` and all",
     },
     "docs/python.md": {
         "WebSockets js": "half a line for a browser: tests/examples/test_examples.py opens such a "
