@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from click.testing import Result
 
@@ -57,6 +58,21 @@ def loose(text: str) -> list[str]:
     ):
         text = re.sub(pattern, sign, text)
     return [line.rstrip() for line in text.splitlines()]
+
+
+def shape(value: Any) -> Any:
+    """What of a JSON value is the same each time: its fields in their order, types, and the forms
+    of times and ids.
+    """
+    if isinstance(value, dict):
+        return [(name, shape(one)) for name, one in value.items()]
+    if isinstance(value, list):
+        return [shape(one) for one in value]
+    if not isinstance(value, str):
+        return type(value).__name__
+    if re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", value):
+        return "time"
+    return f"id of {len(value)}" if re.fullmatch(r"[\w-]{16,}", value) else "text"
 
 
 # --- doing it -----------------------------------------------------------------------------

@@ -164,18 +164,6 @@ def test_every_setting_is_documented_with_its_default(folder: Path) -> None:
             assert getattr(stated, name.lower()) == default, name
 
 
-def test_the_moving_page(run: Run, database: Path) -> None:
-    """Its example of what an import answers is what an import answers."""
-    example = examples("docs/moving-from-express.md")["2. Import them text"]
-    hashed = "$2a$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy"
-    rows = [f'{{"email": "u{n}@example.com", "password": "{hashed}"}}' for n in range(1, 11)]
-    rows[2] = rows[2].replace("u3@example.com", "u3")
-    rows[6] = rows[6].replace(hashed, "secret")
-    rows[8] = rows[8].replace("}", ', "role": "editor"}')
-    result = run("users import -", input="\n".join(rows), code=1)
-    assert result.stderr.replace("of 10 rows", "of 5210 rows") == example
-
-
 def test_the_server_is_the_documented_one(shared: Served) -> None:
     with shared.client() as client:
         assert register(client, "someone@example.com")["user"]["role"] == "user"

@@ -1,6 +1,5 @@
 """Access tokens of an Authward server, verified in a service beside it."""
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +33,9 @@ from tests.minting import (
     key,
     pkcs8,
 )
+from tests.pages import examples
 
+PAGE = examples("docs/requests.md")
 BEARER = "authward.bearer"
 OTHER = key("c-key-of-ours", material=bytes(range(64, 96)))
 
@@ -365,14 +366,12 @@ def test_on_a_real_socket(clock: TurnableClock):
 
 
 async def test_the_examples_of_its_page_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    text = (Path(__file__).parents[2] / "docs/requests.md").read_text(encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     jwk = OKPKey.import_key(pkcs8("ed25519")).as_dict(private=False)
     published = {"keys": [{**jwk, "kid": "ed-key-of-ours", "alg": "EdDSA", "use": "sig"}]}
     (tmp_path / "jwks.json").write_bytes(httpx2.Response(200, json=published).content)
-    names: dict[str, Any] = {}
-    for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
-        exec(block, names)
+    names: dict[str, Any] = {"__name__": "pasted"}
+    exec(PAGE["Hosts, request ids and bearer tokens python"], names)
     host = [(b"host", b"api.example.com")]
     answer = await drive(names["app"], http_scope(path="/health", headers=host))
     assert answer.status == 200

@@ -3,8 +3,6 @@
 import asyncio
 import json
 import logging
-import re
-from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -23,7 +21,9 @@ from authward.middleware.body import BodyLimit, bounded
 from authward.testing import TurnableClock
 from tests.http.serving import served
 from tests.middleware.driving import GONE, STALLED, Answer, Header, drive, http_scope
+from tests.pages import examples
 
+PAGE = examples("docs/bodies.md")
 CHUNKED: Header = (b"transfer-encoding", b"chunked")
 JSON: Header = (b"content-type", b"application/json")
 FORM: Header = (b"content-type", b"application/x-www-form-urlencoded")
@@ -485,10 +485,8 @@ async def test_the_same_without_a_class_of_its_own():
 
 
 async def test_the_example_of_its_page_runs():
-    text = (Path(__file__).parents[2] / "docs/bodies.md").read_text(encoding="utf-8")
-    [block] = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    names: dict[str, Any] = {}
-    exec(block, names)
+    names: dict[str, Any] = {"__name__": "pasted"}
+    exec(PAGE["Bodies python"], names)
     transport = httpx2.ASGITransport(names["app"])
     async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as client:
         assert (await client.post("/notes", json=["a"])).json() == ["a"]

@@ -1,8 +1,6 @@
 """CORS around any ASGI app: who may read, who may send, and what preflights are told."""
 
 import itertools
-import re
-from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -13,7 +11,9 @@ from authward.middleware.cors import CORS
 from authward.testing import TurnableClock
 from tests.http.serving import served
 from tests.middleware.driving import Answer, drive, http_scope
+from tests.pages import examples
 
+PAGE = examples("docs/cors.md")
 APP, OWN, EVIL = "https://app.example.com", "https://api.example.com", "https://evil.example"
 ASKS = "access-control-request-method"
 CORS_HEADER = b"access-control-"
@@ -303,11 +303,9 @@ def test_on_a_real_socket():
 
 
 async def test_the_examples_of_its_page_run():
-    text = (Path(__file__).parents[2] / "docs/cors.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    names: dict[str, Any] = {}
-    for block in blocks:
-        exec(block, names)
+    names: dict[str, Any] = {"__name__": "pasted"}
+    exec(PAGE["CORS python"], names)
+    exec(PAGE["More than a list python"], names)
     first, second = names["app"], names["tenants"]
     assert cors_of(await ask(first, "GET", "https://app.example.com"))
     assert (await ask(first, "POST", "https://api.example.com")).status == 200

@@ -3,7 +3,6 @@
 import itertools
 import json
 import re
-from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -23,7 +22,9 @@ from authward.errors import ConfigurationError, MalformedRequest
 from authward.middleware.csrf import CSRF, FORM_BYTES, csrf_field, csrf_token
 from tests.generating import few
 from tests.middleware.driving import GONE, Answer, Header, drive, http_scope
+from tests.pages import examples
 
+PAGE = examples("docs/csrf.md")
 OWN, APP = "https://api.example.com", "https://app.example.com"
 NEW, OLD, STRANGE = bytes(range(32)), bytes(range(32, 64)), bytes(range(64, 96))
 SESSION, OTHER = "session-000000000001", "session-000000000002"
@@ -644,10 +645,8 @@ def test_options_that_cannot_be_honoured_start_nothing(options: dict[str, Any], 
 
 
 async def test_the_example_of_its_page_runs():
-    text = (Path(__file__).parents[2] / "docs/csrf.md").read_text(encoding="utf-8")
-    [block] = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    names: dict[str, Any] = {}
-    exec(block, names)
+    names: dict[str, Any] = {"__name__": "pasted"}
+    exec(PAGE["CSRF python"], names)
     transport = httpx2.ASGITransport(names["app"])
     async with httpx2.AsyncClient(
         transport=transport, base_url="https://shop.example.com"

@@ -53,7 +53,9 @@ def _filters(command: Callable[..., None]) -> Callable[..., None]:
 
 @audit.command()
 @_filters
-@click.option("-n", "lines", type=click.IntRange(0, 10_000), default=20, help="How many.")
+@click.option(
+    "-n", "lines", type=click.IntRange(0, 10_000), default=20, show_default=True, help="How many."
+)
 @click.option("-f", "--follow", is_flag=True, help="Go on with what comes, until interrupted.")
 @database_option
 @json_option
