@@ -22,7 +22,9 @@ from playwright.async_api import Browser, BrowserContext, Page, Request, Respons
 
 from authward.settings import Settings
 from tests.needs import require
+from tests.pages import examples
 
+DOCUMENTED = examples("docs/browser.md")
 HOST = "127.0.0.1"
 PASSWORD = "long walks by the river"
 FLAGS = [
@@ -139,12 +141,6 @@ class Site:
         return dict(cookies[0]) if cookies else None
 
 
-def documented_page() -> str:
-    """The page that docs/browser.md asks its reader to save."""
-    text = (Path(__file__).parents[2] / "docs" / "browser.md").read_text()
-    return text.partition("```html\n")[2].partition("```")[0]
-
-
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind((HOST, 0))
@@ -168,7 +164,8 @@ def page_origin(ports: tuple[int, int]) -> Iterator[str]:
     api = f"http://{HOST}:{ports[1]}"
     pages = {
         "/": PAGE.substitute(api=api).encode(),
-        "/example": documented_page().replace("http://127.0.0.1:8000", api).encode(),
+        # What docs/browser.md asks its reader to save.
+        "/example": DOCUMENTED["Try it html"].replace("http://127.0.0.1:8000", api).encode(),
     }
 
     class Handler(BaseHTTPRequestHandler):

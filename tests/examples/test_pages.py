@@ -1,12 +1,14 @@
-"""Every code block of these pages is run by a test, or has a reason here why it is not."""
+"""Every code block of every page is run by a test, or has a reason here why it is not."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
 
-from tests.pages import examples
+from tests.pages import ROOT, examples
 
+PAGES = [str(one.relative_to(ROOT)) for one in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"))]
 TESTS = {
     "CONTRIBUTING.md": "test_checkout_pages.py",
     "README.md": "../cli/test_readme.py",
@@ -14,6 +16,7 @@ TESTS = {
     "docs/architecture.md": "test_checkout_pages.py",
     "docs/audit.md": "test_audit_page.py",
     "docs/bodies.md": "../middleware/test_body.py",
+    "docs/browser.md": "test_browser_page.py ../browser/conftest.py",
     "docs/commands.md": "../cli/test_commands_page.py",
     "docs/cors.md": "../middleware/test_cors.py",
     "docs/csrf.md": "../middleware/test_csrf.py",
@@ -46,6 +49,17 @@ NOT_RUN: dict[str, dict[str, str]] = {
     },
 }
 """Page → block → why."""
+
+
+def test_every_page_with_blocks_has_its_test() -> None:
+    assert {page for page in PAGES if examples(page)} == {*TESTS}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_no_block_is_overlooked(page: str) -> None:
+    """Such as one within a list, or one that is never closed."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    assert len(re.findall("```|~~~", text)) == 2 * len(examples(page))
 
 
 @pytest.mark.parametrize("page", TESTS)
