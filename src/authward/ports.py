@@ -313,6 +313,12 @@ class KeyStore(Protocol):
         """
         ...
 
+    async def longest_session(self) -> int:
+        """The longest life that a session which is not over was given, in milliseconds; 0 if there
+        is none.
+        """
+        ...
+
 
 ChangeKind = Literal[
     "session.revoked",

@@ -38,7 +38,7 @@ from authward.services.throttling import Throttling
 from authward.services.tokens import Tokens
 from authward.services.trail import Trail
 from authward.services.users import Users
-from authward.settings import Settings
+from authward.settings import MAX_FEED_LAG, MAX_GRACE, MAX_TTL, Settings
 
 if TYPE_CHECKING:
     from authward.stores.redis import RedisLimiter
@@ -284,17 +284,19 @@ def _previous(settings: Settings) -> MasterSecret | None:
 
 def _key_policy(settings: Settings, *, serves: bool) -> KeyPolicy:
     every = settings.key_rotation
+    # A command goes by the most that the settings of a server could be.
+    lag = settings.feed_max_lag if serves else MAX_FEED_LAG
     return KeyPolicy(
         settings.algorithm,
         Lives.of(
-            notice=max(PUBLISHED_S, settings.feed_max_lag),
+            notice=max(PUBLISHED_S, lag),
             access=max(settings.access_ttl, LONGEST_ACCESS_TTL),
             refresh=settings.refresh_ttl,
             session=settings.session_ttl,
         ),
-        unused=int(settings.refresh_ttl * 1000),
-        grace=int(settings.refresh_grace * 1000),
-        every=None if every is None else int(every * 1000),
+        unused=int((settings.refresh_ttl if serves else MAX_TTL) * 1000),
+        grace=int((settings.refresh_grace if serves else MAX_GRACE) * 1000),
+        every=int(every * 1000) if every is not None and serves else None,
         serves=serves,
     )
 

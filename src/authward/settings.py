@@ -47,6 +47,8 @@ from authward.errors import ConfigurationError
 PREFIX = "AUTHWARD_"
 TOML = "authward.toml"
 MAX_TTL = 3650 * 86400
+MAX_GRACE = 300
+MAX_FEED_LAG = 600
 MOST_IN_DATABASE = 1000
 """Of a limit that is counted there, one row a key."""
 
@@ -94,7 +96,7 @@ class Settings(BaseSettings):
     report_only: Annotated[tuple[Protection, ...], NoDecode, BeforeValidator(split)] = ()
     access_ttl: Duration = Field(default=900, ge=1)
     refresh_ttl: Duration = Field(default=7 * 86400, ge=60, le=MAX_TTL)
-    refresh_grace: Duration = Field(default=10, ge=0, le=300)
+    refresh_grace: Duration = Field(default=10, ge=0, le=MAX_GRACE)
     session_ttl: Duration = Field(default=30 * 86400, ge=60, le=MAX_TTL)
     issuer: str = Field(default="authward", min_length=1, max_length=200)
     audience: str = Field(default="authward", min_length=1, max_length=200)
@@ -103,7 +105,7 @@ class Settings(BaseSettings):
     hashing_threads: int = Field(default=2, ge=1, le=64)
     hashing_queue: int = Field(default=64, ge=1, le=4096)
     feed_interval: Duration = Field(default=0.25, ge=0.05, le=1)
-    feed_max_lag: Duration = Field(default=60, ge=2, le=600)
+    feed_max_lag: Duration = Field(default=60, ge=2, le=MAX_FEED_LAG)
     audit_retention: DurationOrOff = Field(default=None, ge=86400, le=MAX_TTL)
     docs: bool | None = None
     log_format: Literal["console", "json"] | None = None

@@ -79,6 +79,13 @@ def test_how_long_what_a_ring_signed_may_live():
     assert Lives.of(notice=1, access=1, refresh=60, session=60).csrf > DAY
 
 
+def test_sessions_that_live_longer_than_one_knows_of():
+    longer = LIVES.with_sessions_of(90 * DAY)
+    assert longer.of_ring("refresh") == longer.of_ring("csrf") == 90 * DAY + LATE
+    assert (longer.access, longer.notice) == (LIVES.access, LIVES.notice)
+    assert LIVES.with_sessions_of(0) == LIVES
+
+
 def test_which_rings_rotate():
     assert {*RINGS} - {*ROTATING} == {"audit"}
     for ring in ROTATING:

@@ -33,14 +33,17 @@ async def make(
     clock: TurnableClock,
     monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[Make]:
-    """Starts processes on one database: make(access_ttl=60)."""
+    """Starts processes on one database: make(access_ttl=60). One that does not serve is a
+    command.
+    """
     make_hashing_cheap(monkeypatch)
     async with AsyncExitStack() as stack:
 
-        async def started(**settings: Any) -> Authward:
+        async def started(*, serves: bool = True, **settings: Any) -> Authward:
             auth = Authward(
                 clock=clock, **{"database_url": sqlite_database, "secret": SECRET, **settings}
             )
+            auth._serves = serves
             await auth.startup()
             stack.push_async_callback(auth.shutdown)
             return auth

@@ -494,6 +494,66 @@ async def test_time_alone_ends_a_refresh_key(make: Make, clock: TurnableClock) -
     assert [key.kid for key in await services.keys.retire(None, HERE)] == [old]
 
 
+async def test_a_command_retires_nothing_that_lives_by_the_settings_of_a_server(
+    make: Make, clock: TurnableClock
+) -> None:
+    """A shell knows the database and the secret, and may know nothing else."""
+    server = (await make(refresh_ttl=29 * DAY, session_ttl=90 * DAY)).services
+    ada = await register(server)
+    clock.turn(NOTICE)
+    await server.keys.rotate(None, HERE)
+    shell = (await make(serves=False)).services
+    # Idle for longer than a refresh token lives by default.
+    clock.turn(8 * DAY)
+    assert [key.ring for key in await shell.keys.retire(None, HERE)] == ["access"]
+    [old] = [
+        view
+        for view in await shell.keys.views()
+        if (view.key.ring, view.key.state) == ("refresh", "verifying")
+    ]
+    assert old.sessions == 1
+    assert (old.retirable_at or 0) - (old.key.verifying_at or 0) > 90 * DAY * 1000
+    with pytest.raises(KeyInUse, match=old.key.kid):
+        await shell.keys.retire(old.key.kid, HERE)
+    await server.feed.poll()
+    ada = await server.sessions.refresh(ada.refresh_token, HERE)
+    # The session has moved on: no refresh token of it is left, but its CSRF token is good.
+    clock.turn(301)
+    assert [key.ring for key in await shell.keys.retire(None, HERE)] == ["refresh"]
+    clock.turn(31 * DAY)
+    assert await shell.keys.retire(None, HERE) == []
+    await server.sessions.end(ada.session.id, ada.user.id, HERE)
+    clock.turn(60 * DAY)
+    assert [key.ring for key in await shell.keys.retire(None, HERE)] == ["csrf"]
+
+
+async def test_a_command_waits_for_a_server_that_may_hear_as_late_as_any(
+    make: Make, clock: TurnableClock
+) -> None:
+    shell = (await make(serves=False)).services
+    clock.turn(NOTICE)
+    with pytest.raises(RotatedLately):
+        await shell.keys.rotate(None, HERE)
+    clock.turn(NOTICE)
+    old = shell.keys.rings.refresh.signing.kid
+    await shell.keys.rotate(None, HERE)
+    clock.turn(NOTICE)
+    # A server whose feed may be so old signed it, and it has moved on twice since.
+    ada = await register(shell)
+    assert ada.session.kid != old
+    assert (await shell.keys.count_killed(old)).matched.sessions == 1
+    server = (await make()).services
+    assert (await server.keys.count_killed(old)).matched.sessions == 0
+
+
+async def test_a_command_goes_by_no_schedule(make: Make, clock: TurnableClock) -> None:
+    shell = (await make(serves=False, key_rotation=3600)).services
+    before = await stored(shell)
+    clock.turn(DAY)
+    await shell.keys.tend()
+    assert await stored(shell) == before
+
+
 # --- killing ----------------------------------------------------------------------------------
 
 

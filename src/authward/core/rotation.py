@@ -7,7 +7,7 @@ verifies until the last token it signed is dead. Times are milliseconds, in data
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from authward.core.keys import RINGS, Algorithm, Ring, StoredKey
 from authward.core.times import iso_time
@@ -43,6 +43,12 @@ class Lives:
 
         # A CSRF token has no end of its own: it dies with its session, or the anonymous cookie.
         return cls(int(notice * 1000), life(access), life(refresh), life(max(session, 86_400)))
+
+    def with_sessions_of(self, life: int) -> Lives:
+        """The same, where sessions may live for so many milliseconds; no token of theirs, but for
+        access tokens, outlives them."""
+        life += self.notice + 2 * SKEW * 1000
+        return replace(self, refresh=max(self.refresh, life), csrf=max(self.csrf, life))
 
     def of_ring(self, ring: Ring) -> int:
         return {"access": self.access, "refresh": self.refresh}.get(ring, self.csrf)

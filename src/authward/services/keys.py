@@ -43,7 +43,8 @@ class KeyPolicy:
     by itself. `unused` ends a refresh token, `grace` is that of a refresh. Milliseconds.
 
     Who `serves` brings the algorithm in. A command takes it for the very first keys only: the shell
-    it is called from may know nothing of it.
+    it is called from may know nothing of it. Nor does it know how long sessions live: the database
+    does.
     """
 
     algorithm: Algorithm
@@ -153,7 +154,8 @@ class Keys:
     async def views(self) -> list[KeyView]:
         """Every key, ring by ring, up to the one that signs next."""
         keys, live = await self._store.keys.all(), await self._live_sessions()
-        return [self._view(key, live) for key in in_turn(keys)]
+        lives = await self._lives()
+        return [_view(key, lives, live) for key in in_turn(keys)]
 
     async def rotate(
         self, ring: str | None, client: Client, *, actor: str | None = None
@@ -213,11 +215,11 @@ class Keys:
 
         Raises NotFound, KeyInUse.
         """
-        live = await self._live_sessions()
+        live, lives = await self._live_sessions(), await self._lives()
         done: list[StoredKey] = []
 
         def decide(keys: Sequence[StoredKey], now: int) -> KeyChange | None:
-            done[:] = self._to_retire(keys, kid, now, live)
+            done[:] = _to_retire(keys, kid, now, lives, live)
             if dry_run or not done:
                 return None
             return self._changes.retired(done, now, client, actor)
@@ -332,23 +334,34 @@ class Keys:
     def _wanted(self) -> Algorithm | None:
         return self._policy.algorithm if self._policy.serves else None
 
-    def _to_retire(
-        self, keys: Sequence[StoredKey], kid: str | None, now: int, live: Mapping[str, int]
-    ) -> list[StoredKey]:
-        if kid is None:
-            return retirable(keys, now, self._policy.lives, live)
-        key = the_one(keys, kid)
-        if key.state == "retired":
-            return []
-        check_retirable(key, now, self._policy.lives, live)
-        return [key]
-
     async def _live_sessions(self) -> Mapping[str, int]:
         policy = self._policy
         return await self._store.keys.live_sessions(
             unused=policy.unused, grace=policy.grace, late=policy.lives.notice
         )
 
-    def _view(self, key: StoredKey, live: Mapping[str, int]) -> KeyView:
-        hanging = live.get(key.kid, 0) if key.ring == "refresh" else None
-        return KeyView(key, hanging, retirable_at(key, self._policy.lives, hanging))
+    async def _lives(self) -> Lives:
+        """How long what keys signed lives: of a server as it is set, for all others as the sessions
+        say that are there.
+        """
+        lives = self._policy.lives
+        if self._policy.serves:
+            return lives
+        return lives.with_sessions_of(await self._store.keys.longest_session())
+
+
+def _to_retire(
+    keys: Sequence[StoredKey], kid: str | None, now: int, lives: Lives, live: Mapping[str, int]
+) -> list[StoredKey]:
+    if kid is None:
+        return retirable(keys, now, lives, live)
+    key = the_one(keys, kid)
+    if key.state == "retired":
+        return []
+    check_retirable(key, now, lives, live)
+    return [key]
+
+
+def _view(key: StoredKey, lives: Lives, live: Mapping[str, int]) -> KeyView:
+    hanging = live.get(key.kid, 0) if key.ring == "refresh" else None
+    return KeyView(key, hanging, retirable_at(key, lives, hanging))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from authward.core.audit import Client, Event
@@ -55,6 +55,8 @@ def begun(match: SessionMatch, kid: str | None, client: Client, actor: str | Non
     detail: dict[str, str | int] = {"kid": kid or "all"}
     if match.before is not None:
         detail["before"] = match.before
+    if match.signed_before:
+        detail["signed_before"] = match.signed_before
     event = Event("sessions.revoking", client, actor=actor, detail=detail)
     return KeyChange(events=[event], before=match.before or match.signed_before)
 
@@ -95,15 +97,19 @@ class Kills:
             }
         keys = await self._store.keys.all() if left else []
         for kid, row in left.items():
-            before = row.event.detail.get("before")
-            # Not those that were opened since, with other keys.
-            match = (
-                ending(keys, (), kid, self._lives)
-                if before is None
-                else SessionMatch(before=int(before))
-            )
+            match = _as_begun(ending(keys, (), kid, self._lives), row.event.detail)
             if match is not None:
                 await self.end(match, kid, ITSELF, None)
+
+
+def _as_begun(match: SessionMatch | None, said: Mapping[str, str | int]) -> SessionMatch | None:
+    """What the one meant who began, whose settings may have been others."""
+    if "before" in said:
+        # Not those that were opened since, with other keys.
+        return SessionMatch(before=int(said["before"]))
+    if match is None:
+        return None
+    return replace(match, signed_before=int(said.get("signed_before", match.signed_before)))
 
 
 def _left(began: Sequence[AuditRow], ended: Sequence[AuditRow]) -> dict[str, AuditRow]:

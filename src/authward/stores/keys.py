@@ -45,6 +45,9 @@ _LIVE_SESSIONS = (
     )
     .group_by(keys.c.kid)
 )
+_LONGEST = select(func.coalesce(func.max(sessions.c.expires_at - sessions.c.created_at), 0)).where(
+    sessions.c.expires_at > NOW
+)
 
 
 class SqlKeys:
@@ -107,6 +110,10 @@ class SqlKeys:
         values = {"unused": unused, "grace": grace, "late": late}
         rows = await self._database.read(_LIVE_SESSIONS, values)
         return {row.kid: row.live for row in rows}
+
+    async def longest_session(self) -> int:
+        [row] = await self._database.read(_LONGEST)
+        return int(row[0])
 
     async def _lock(self, tx: Transaction) -> None:
         # On SQLite a transaction that writes is alone anyway.
