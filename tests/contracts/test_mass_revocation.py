@@ -159,6 +159,26 @@ async def test_those_opened_since_are_left(store: Store) -> None:
     assert await end(store, SessionMatch(before=before + 1000)) == Matched(1, 1)
 
 
+async def test_one_from_the_future_was_opened_before_the_clock_was_put_right(
+    store: Store, clock: TurnedClock
+) -> None:
+    """Tokens cannot tell that it is meant: they show a time after the cut."""
+    ada, bob = await add_user(store), await add_user(store)
+    await open_session(store, bob)
+    clock.turn(3_600_000)
+    await open_session(store, ada)
+    clock.turn(-3_600_000)
+    for match in (SessionMatch(), SessionMatch(before=1000)):
+        meant = Matched(2, 2) if match.before is None else Matched(1, 1)
+        assert await store.sessions.count_matching(match) == meant
+    assert await end(store, SessionMatch()) == Matched(2, 2)
+    assert await live(store, ada.id, bob.id) == [0, 0]
+    assert [kind[:2] for kind in await changes(store)] == [
+        ("sessions.revoked", ""),
+        ("user.superseded", ada.id),
+    ]
+
+
 @pytest.mark.parametrize("network", [None, ip_network("203.0.113.0/24")])
 async def test_more_than_one_part(
     store: Store, network: IPv4Network | None, monkeypatch: pytest.MonkeyPatch

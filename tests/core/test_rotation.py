@@ -108,9 +108,23 @@ def test_a_key_signs_once_everybody_knows_it():
     check_promotable(keys, "refresh", NOW, LIVES)
 
 
+def test_a_key_from_the_future_waits_for_no_clock_that_was_wrong():
+    for ahead, waits in ((1, True), (299_999, True), (300_000, False), (3650 * DAY, False)):
+        keys = [stored("one"), stored("two", state="pending", at=NOW + ahead)]
+        if waits:
+            with pytest.raises(RotatedLately):
+                check_promotable(keys, "access", NOW, LIVES)
+        else:
+            check_promotable(keys, "access", NOW, LIVES)
+
+
 @pytest.mark.parametrize(
     ("signing", "pending", "turns"),
     [
+        (NOW + DAY, 0, True),
+        (NOW + DAY - 1, 0, False),
+        (NOW - DAY, NOW + 300_000, True),
+        (NOW - DAY, NOW + 299_999, False),
         (NOW - DAY, 0, True),
         (NOW - DAY + 1, 0, False),
         (NOW - DAY, NOW - 300_000, True),

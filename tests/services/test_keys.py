@@ -674,6 +674,48 @@ async def test_the_key_that_signs_takes_all_along_that_it_signed(
     assert (await services.sessions.refresh(idle.refresh_token, HERE)).session.generation == 1
 
 
+@pytest.mark.parametrize("which", ["verifying", "rotated before", "signing", "all"])
+async def test_a_session_that_was_opened_while_the_clock_was_ahead_ends_too(
+    make: Make, clock: TurnableClock, which: str
+) -> None:
+    services = (await make()).services
+    old = services.keys.rings.refresh.signing.kid
+    before = clock.now()
+    clock.turn(36_000)
+    ada = await register(services)
+    back = 32_400 if which == "rotated before" else 0
+    if which in ("verifying", "rotated before"):
+        # On to the key after next: nothing in its row tells of the old one.
+        for jump in (back, 0):
+            clock.turn(NOTICE - jump)
+            await services.keys.rotate("refresh", HERE)
+            clock.turn(jump)
+            ada = await services.sessions.refresh(ada.refresh_token, HERE)
+    clock.turn(int(before - clock.now()))
+    kid = None if which == "all" else old
+    counted = await services.keys.count_killed(kid)
+    assert counted.matched.sessions == 1
+    assert (await services.keys.kill(kid, HERE)).matched == counted.matched
+    assert await services.store.sessions.of_user(ada.user.id) == []
+    clock.turn(40_000)
+    with pytest.raises(InvalidRefreshToken):
+        await services.sessions.refresh(ada.refresh_token, HERE)
+
+
+async def test_a_clock_that_was_years_ahead_for_a_minute_stops_no_rotation(
+    make: Make, clock: TurnableClock
+) -> None:
+    services = (await make(key_rotation=30 * DAY)).services
+    clock.turn(3650 * DAY)
+    await services.keys.rotate_due()
+    clock.turn(-3650 * DAY)
+    ahead = await by_state(services, "access")
+    await services.keys.rotate_due()
+    assert (await by_state(services, "access"))["signing"] == ahead["pending"]
+    clock.turn(NOTICE)
+    await services.keys.rotate(None, HERE)
+
+
 @pytest.mark.parametrize(("ring", "ends"), [("access", InvalidToken), ("csrf", None)])
 async def test_other_keys_end_no_session(make: Make, ring: str, ends: Any) -> None:
     services = (await make()).services

@@ -86,7 +86,7 @@ def check_rotates(ring: str) -> Ring:
 def check_promotable(keys: Sequence[StoredKey], ring: Ring, now: int, lives: Lives) -> None:
     """Refuse to let a key sign that is not known everywhere yet. Raises RotatedLately."""
     for key in in_state(keys, ring, "pending"):
-        if now < key.created_at + lives.notice:
+        if not _over(key.created_at, lives.notice, now):
             since, sign = iso_time(key.created_at), iso_time(key.created_at + lives.notice)
             raise RotatedLately(
                 f"{ring}: pending since {since}",
@@ -100,9 +100,21 @@ def due(keys: Sequence[StoredKey], now: int, every: int, lives: Lives) -> list[R
     return [
         ring
         for ring in ROTATING
-        if any((key.signing_at or 0) + every <= now for key in in_state(keys, ring, "signing"))
-        and all(key.created_at + lives.notice <= now for key in in_state(keys, ring, "pending"))
+        if any(_over(key.signing_at or 0, every, now) for key in in_state(keys, ring, "signing"))
+        and all(_over(key.created_at, lives.notice, now) for key in in_state(keys, ring, "pending"))
     ]
+
+
+def _over(since: int, wait: int, now: int) -> bool:
+    """Whether `wait` is over. A time further ahead than that was written by a clock that was wrong,
+    and counts as long ago: else one wrong minute would stop rotation for years.
+
+    Whoever can set the database's clock back gains no more by it than by setting it forward, which
+    has always let keys sign early. Such a key verifies wherever it is known, and nobody learns it:
+    who has not heard of it refuses its tokens for a while. A small correction only makes the wait
+    longer, at most twice as long.
+    """
+    return abs(now - since) >= wait
 
 
 def unfit(keys: Sequence[StoredKey], algorithm: Algorithm | None) -> dict[Ring, list[StoredKey]]:

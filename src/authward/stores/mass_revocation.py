@@ -94,17 +94,21 @@ async def _end_all(database: Database, match: SessionMatch, cut: int) -> list[st
     """End all that match, some at a time; whose they were, one entry a session."""
     owners: list[str] = []
     async for part in _parts(database, match, _conditions(match, cut)):
-        ids, of = [row.id for row in part], sorted({row.user_id for row in part})
-        owners += await database.write(partial(_end, ids=ids, owners=of, supersede=not match.cut))
+        # What the cut does not tell of: nor does it of sessions from the future.
+        untold = sorted({row.user_id for row in part if not match.cut or row.auth_time >= cut})
+        ids = [row.id for row in part]
+        owners += await database.write(partial(_end, ids=ids, supersede=untold))
         await asyncio.sleep(PAUSE_S)
     return owners
 
 
-async def _end(tx: Transaction, *, ids: list[str], owners: list[str], supersede: bool) -> list[str]:
-    """End those that still live; whose they were, one entry a session."""
+async def _end(tx: Transaction, *, ids: list[str], supersede: list[str]) -> list[str]:
+    """End those that still live; whose they were, one entry a session. Access tokens of the
+    accounts in `supersede` are outdated if one was theirs.
+    """
     if supersede:
         # Accounts before sessions and in order, as everyone locks them.
-        locked = select(users.c.id).where(users.c.id.in_(owners)).order_by(users.c.id)
+        locked = select(users.c.id).where(users.c.id.in_(supersede)).order_by(users.c.id)
         await tx.rows(locked.with_for_update(key_share=True))
     statement = (
         update(sessions)
@@ -113,10 +117,10 @@ async def _end(tx: Transaction, *, ids: list[str], owners: list[str], supersede:
         .returning(sessions.c.user_id)
     )
     ended = [row.user_id for row in await tx.rows(statement)]
-    if supersede and ended:
+    if outdated := {*ended} & {*supersede}:
         bumped = (
             update(users)
-            .where(users.c.id.in_(set(ended)))
+            .where(users.c.id.in_(outdated))
             .values(ver=users.c.ver + 1)
             .returning(users.c.id, users.c.ver)
         )
@@ -128,10 +132,10 @@ async def _end(tx: Transaction, *, ids: list[str], owners: list[str], supersede:
 async def _parts(
     database: Database, match: SessionMatch, live: list[ColumnElement[bool]]
 ) -> AsyncIterator[list[Row[Any]]]:
-    """The sessions that match, some at a time: `id`, `user_id` and `ip`."""
+    """The sessions that match, some at a time: `id`, `user_id`, `ip` and `auth_time`."""
     place = sessions.c.user_id, sessions.c.id
     found = (
-        select(sessions.c.id, sessions.c.user_id, sessions.c.ip)
+        select(sessions.c.id, sessions.c.user_id, sessions.c.ip, sessions.c.auth_time)
         .join(users, users.c.id == sessions.c.user_id)
         .where(*live)
         # By account, so that few of them are in two parts, and told of twice.
@@ -147,7 +151,9 @@ async def _parts(
 
 
 def _conditions(match: SessionMatch, before: int | None) -> list[ColumnElement[bool]]:
-    """What SQL can tell of a match: of live sessions opened before then."""
+    """What SQL can tell of a match: of live sessions opened before then. One that was opened in the
+    future was so before its clock was put right, which is to say before now.
+    """
     found: list[ColumnElement[bool]] = [
         sessions.c.revoked_at.is_(None),
         sessions.c.expires_at > NOW,
@@ -155,16 +161,16 @@ def _conditions(match: SessionMatch, before: int | None) -> list[ColumnElement[b
         users.c.disabled_at.is_(None),
     ]
     if before is not None:
-        found.append(sessions.c.auth_time < before)
+        found.append((sessions.c.auth_time < before) | (sessions.c.auth_time > NOW))
     if match.user_id is not None:
         found.append(sessions.c.user_id == match.user_id)
     if match.kids:
         kids = sorted(match.kids)
-        found.append(
-            sessions.c.kid.in_(kids)
-            | sessions.c.kid_before.in_(kids)
-            | (sessions.c.created_at < match.signed_before)
-        )
+        signed = sessions.c.kid.in_(kids) | sessions.c.kid_before.in_(kids)
+        if match.signed_before:
+            could_be = sessions.c.created_at < match.signed_before
+            signed = signed | could_be | (sessions.c.created_at > NOW)
+        found.append(signed)
     if match.role:
         found.append(holds_one_of(*sorted(match.holding)))
     return found
