@@ -167,8 +167,9 @@ def test_every_route_that_changes_something_is_here() -> None:
     assert unsafe == set(TAKES)
 
 
-EXACT = {"POST /api/keys/{kid}/retire"}
-"""Those that refuse what they do not know: a mistyped `dryRun` would end sessions."""
+EXACT = {"POST /api/keys/rotate", "POST /api/keys/{kid}/retire"}
+"""Those that refuse what they do not know: a mistyped `dryRun` would end sessions, a mistyped `ring`
+rotate all of them."""
 
 
 @pytest.mark.parametrize("route", TAKES)

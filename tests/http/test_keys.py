@@ -61,6 +61,21 @@ async def test_a_rotation_is_told_with_who_did_it(here: Here, admin: Account) ->
     assert (await here.refresh(admin)).status_code == 200
 
 
+@pytest.mark.parametrize("mistyped", ["rings", "Ring", "kid"])
+async def test_a_field_that_is_mistyped_rotates_nothing(
+    here: Here, admin: Account, mistyped: str
+) -> None:
+    before = (await ask(here, admin, "GET", ""))["keys"]
+    await publish_long_ago(here.services)
+    assert await refused(here, admin, "/rotate", **{mistyped: "access"}) == (
+        422,
+        "validation_error",
+    )
+    after = (await ask(here, admin, "GET", ""))["keys"]
+    for ring in ("access", "refresh", "csrf"):
+        assert the(after, ring, "signing") == the(before, ring, "signing")
+
+
 async def test_without_a_body_all_rings_rotate(here: Here, admin: Account) -> None:
     before = (await ask(here, admin, "GET", ""))["keys"]
     await publish_long_ago(here.services)

@@ -16,7 +16,7 @@ JWK_SET = "application/jwk-set+json"
 KEPT = f"public, max-age={PUBLISHED_S}"
 
 
-class RotateBody(Model):
+class RotateBody(Exact):
     ring: Text | None = Field(default=None, max_length=16, examples=["access"])
 
 
