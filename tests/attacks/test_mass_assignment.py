@@ -168,8 +168,9 @@ def test_every_route_that_changes_something_is_here() -> None:
 
 
 EXACT = {"POST /api/keys/rotate", "POST /api/keys/{kid}/retire"}
-"""Those that refuse what they do not know: a mistyped `dryRun` would end sessions, a mistyped `ring`
-rotate all of them."""
+"""Those that refuse what they do not know: a mistyped `dryRun` would end sessions, and a mistyped
+`ring` would rotate all of them.
+"""
 
 
 @pytest.mark.parametrize("route", TAKES)

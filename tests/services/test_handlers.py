@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from contextvars import ContextVar
 from functools import partial
 from typing import Any
@@ -126,16 +127,6 @@ def broken_later(error: BaseException) -> Handler:
     return handler
 
 
-async def test_a_handler_that_is_closed_with_its_loop_is_told_no_more(world: World) -> None:
-    world.on("login.failed", broken_later(GeneratorExit()))
-    world.on("login.failed", world.hear_later)
-    world.handling.tell(events("login.failed", "login.failed"))
-    [closed] = [one.task for one in world.handling._told if one.wanted.handler != world.hear_later]
-    await world.handling.stop()
-    assert world.heard == ["login.failed"] * 2
-    assert isinstance(closed.exception(), GeneratorExit)
-
-
 @pytest.mark.parametrize(
     "error",
     [
@@ -143,6 +134,8 @@ async def test_a_handler_that_is_closed_with_its_loop_is_told_no_more(world: Wor
         SystemExit(3),
         StopIteration(),
         asyncio.CancelledError(),
+        GeneratorExit(),
+        KeyboardInterrupt(),
         RecursionError(),
         BaseException("x"),
     ],
@@ -163,6 +156,79 @@ async def test_a_handler_that_fails_is_named_in_the_log_and_told_on(
     said = [one.getMessage() for one in caplog.records if one.name == "authward.events"]
     assert len(said) == 2
     assert f"{make.__name__}.<locals>.handler failed on login.failed" in said[0]
+
+
+@pytest.mark.parametrize("waits", [True, False])
+async def test_one_that_cancels_its_own_task_is_told_on(
+    world: World, caplog: pytest.LogCaptureFixture, waits: bool
+) -> None:
+    """As with a timeout that it took from elsewhere: it cancels itself, and nobody else."""
+
+    async def cancels(event: AuthEvent) -> None:
+        world.hear(event)
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        if waits:
+            await asyncio.sleep(0)
+
+    world.on("login.failed", cancels)
+    world.handling.tell(events("login.failed", "login.failed", "login.failed"))
+    await world.handling.stop()
+    assert world.heard == ["login.failed"] * 3
+    said = [one.getMessage() for one in caplog.records if one.name == "authward.events"]
+    assert len(said) == (3 if waits else 0)
+    assert all("cancels failed on login.failed" in one for one in said)
+
+
+class Mute:
+    """Answers no question."""
+
+    def __getattribute__(self, name: str) -> object:
+        raise SystemExit(name)
+
+    def __call__(self, event: AuthEvent) -> None: ...
+
+
+@pytest.mark.parametrize("why", ["answers nothing", "no thread left"])
+async def test_one_that_cannot_be_told_anything_is_no_fault_of_who_is_served(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, why: str
+) -> None:
+    def no_thread(name: str) -> None:
+        raise RuntimeError("can't start new thread")
+
+    world.on("login.failed", world.hear_later)
+    if why == "no thread left":
+        monkeypatch.setattr(module, "_Thread", no_thread)
+        world.on("login.failed", world.hear)
+    else:
+        world.on("login.failed", Mute())
+    world.on("login.failed", world.hear_later)
+    for _ in range(2):
+        world.handling.tell(events("login.failed"))
+    await world.handling.stop()
+    assert world.heard == ["login.failed"] * 4
+    [said] = [one.getMessage() for one in caplog.records if one.name == "authward.events"]
+    assert said.endswith("is told nothing")
+    assert said.startswith("Mute" if why == "answers nothing" else "tests.services.test_handlers")
+
+
+async def test_one_that_will_not_end_is_left(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    gate = asyncio.Event()
+
+    async def stays(event: AuthEvent) -> None:
+        while not gate.is_set():
+            with suppress(asyncio.CancelledError):
+                await gate.wait()
+
+    world.on("*", stays)
+    world.handling.tell(events("login.failed"))
+    await asyncio.sleep(0)
+    await world.handling.stop(within=0.01)
+    assert "stays was not told 1 events" in caplog.text
+    gate.set()
 
 
 async def test_one_that_is_too_slow_loses_events_and_nobody_else_does(
@@ -263,5 +329,6 @@ async def test_a_loop_that_ends_takes_them_along(
     told.task.cancel()
     await asyncio.wait([told.task])
     assert told.task.cancelled()
+    assert "hangs is told no more: its task was cancelled" in caplog.text
     await world.handling.stop()
     assert "hangs was not told 2 events" in caplog.text

@@ -14,7 +14,6 @@ from contextlib import suppress
 from contextvars import Context
 from dataclasses import dataclass
 from queue import SimpleQueue
-from typing import Any
 
 from authward.core.audit import Event
 from authward.core.events import EVERY, AuthEvent
@@ -38,8 +37,11 @@ class Wanted:
     @property
     def name(self) -> str:
         """What the log calls it."""
-        found = getattr(self.handler, "__qualname__", None) or type(self.handler).__qualname__
-        return f"{getattr(self.handler, '__module__', '?')}.{found}"
+        try:
+            found = getattr(self.handler, "__qualname__", None) or type(self.handler).__qualname__
+            return f"{getattr(self.handler, '__module__', '?')}.{found}"
+        except BaseException:  # an object that answers no question
+            return type(self.handler).__name__
 
 
 class _Thread:
@@ -93,7 +95,7 @@ class _Told:
         self.dropped = 0
         self.waiting: deque[AuthEvent] = deque()
         self._news = asyncio.Event()
-        self._ending = False
+        self._ending = self._stopped = False
         handler = wanted.handler
         called = getattr(handler, "func", handler)  # a partial's
         asks = inspect.iscoroutinefunction(called) or inspect.iscoroutinefunction(
@@ -130,10 +132,21 @@ class _Told:
                 self.waiting.popleft()
                 await asyncio.sleep(0)  # many at once must not keep the loop
         finally:
+            if not self._ending:
+                log.error("%s is told no more: its task was cancelled", self.wanted.name)
             if self._thread is not None:
                 self._thread.end()
 
     async def _call(self, event: AuthEvent) -> None:
+        # In a task of its own: one that cancels itself must not cancel us. The end of the loop, or
+        # ours, does.
+        call = asyncio.create_task(self._called(event), name=self.task.get_name())
+        try:
+            await asyncio.wait({call})
+        finally:
+            call.cancel()
+
+    async def _called(self, event: AuthEvent) -> None:
         handler = self.wanted.handler
         try:
             result = (
@@ -141,14 +154,14 @@ class _Told:
             )
             if inspect.isawaitable(result):
                 await result
-        except asyncio.CancelledError:
-            if self.task.cancelling():
-                raise
-            log.exception("%s failed on %s", self.wanted.name, event.kind)
-        except GeneratorExit:  # we are being closed, with the loop
-            raise
         except BaseException:
-            log.exception("%s failed on %s", self.wanted.name, event.kind)
+            if not self._stopped:
+                log.exception("%s failed on %s", self.wanted.name, event.kind)
+
+    def stop(self) -> None:
+        """End now, whatever waits."""
+        self._stopped = True
+        self.task.cancel()
 
 
 class Handling:
@@ -160,6 +173,7 @@ class Handling:
         self._wanted = wanted
         self._clock = clock
         self._told: list[_Told] = []
+        self._taken = 0
         self._running = False
 
     @property
@@ -174,8 +188,8 @@ class Handling:
         """What was committed. Waits for nobody, raises nothing."""
         if not self._wanted or not self._running:
             return
-        for wanted in self._wanted[len(self._told) :]:
-            self._told.append(_Told(wanted))
+        for wanted in self._wanted[self._taken :]:
+            self._take(wanted)
         now = self._clock.now()
         for event in events:
             told = AuthEvent.of(event, now)
@@ -183,18 +197,26 @@ class Handling:
                 if one.wanted.kind in (EVERY, event.kind):
                     one.tell(told)
 
+    def _take(self, wanted: Wanted) -> None:
+        self._taken += 1
+        try:
+            self._told.append(_Told(wanted))
+        except BaseException:
+            # It may answer our questions with anything, and threads may be out. Whoever was just
+            # served must not pay for it: what they asked for is done.
+            log.exception("%s is told nothing", wanted.name)
+
     async def stop(self, within: float = DRAIN_S) -> None:
         """Tell what waits, for `within` seconds at most."""
         self._running = False
-        tasks: list[asyncio.Task[Any]] = []
         for one in self._told:
             one.end()
-            tasks.append(one.task)
+        tasks = {one.task: one for one in self._told}
         if not tasks:
             return
         _, late = await asyncio.wait(tasks, timeout=within)
         for task in late:
-            task.cancel()
+            tasks[task].stop()
         for one in self._told:
             if one.waiting:
                 log.error("%s was not told %d events", one.wanted.name, len(one.waiting))
