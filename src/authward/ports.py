@@ -11,12 +11,12 @@ All times are milliseconds since the epoch in database time, unless a name says 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 from typing import Literal, NamedTuple, Protocol
 
-from authward.core.anchors import Anchors
+from authward.core.anchors import Anchor, Anchors, Kept
 from authward.core.audit import Client, Event
 from authward.core.chain import AuditKeys, Checkpoint
 from authward.core.chain_proof import Proof, Pruned
@@ -487,6 +487,14 @@ class AuditChains(Protocol):
         it, however many chains there are. None if none has moved since the last one, or if that is
         younger than `every` milliseconds. The first is to be written before any row is.
         """
+        ...
+
+    def anchor(self, made: Checkpoint) -> Anchor:
+        """What is kept elsewhere of a checkpoint, signed."""
+        ...
+
+    def anchors(self, told: Iterable[Anchor]) -> Kept:
+        """Those that we signed, by number, and how many we did not."""
         ...
 
     async def verify(self, anchors: Anchors, on_rows: Callable[[int, int], None]) -> Proof:

@@ -173,11 +173,13 @@ class TestCheckpoints:
         assert first is not None
         assert second is not None
         assert first.number == second.number == 2
-        kept = [{"number": 2, "hash": one.hash.hex()} for one in (first, second)]
-        lines = [json.dumps({"time": "", "kind": "checkpoint", **one}) for one in kept]
-        [problem] = (await proof_of(begun, anchors_of(lines))).problems
+        kept = [begun.chains.anchor(one) for one in (first, second)]
+        lines = [json.dumps({"time": "", "kind": "checkpoint", **one._asdict()}) for one in kept]
+        anchors, ignored = begun.chains.anchors(anchors_of(lines))
+        assert ignored == 0
+        [problem] = (await proof_of(begun, anchors)).problems
         for one in kept:
-            assert str(one["hash"]) in problem.why
+            assert one.hash in problem.why
         assert "the log was rolled back in between" in problem.why
 
     async def test_a_head_that_is_none_of_ours_is_not_signed(self, begun: SqlStore) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO
@@ -14,8 +15,7 @@ from authward.cli.export import Writer, output_to, writer_of
 from authward.cli.moments import moment_option
 
 if TYPE_CHECKING:
-    from authward.core.anchors import Anchors
-    from authward.core.chain import Checkpoint
+    from authward.core.anchors import Kept
     from authward.core.chain_proof import Problem, Proof, Pruned
     from authward.ports import AuditQuery, AuditRow, Erased
     from authward.services import Services
@@ -139,18 +139,21 @@ def verify(anchor: TextIO | None, database_url: str | None, as_json: bool) -> No
     """Prove that no row was edited, deleted, added or moved."""
     from authward.core.anchors import anchors_of
 
-    anchors: Anchors = {} if anchor is None else anchors_of(anchor)
-    if anchor is not None and not anchors:
-        raise click.UsageError("--anchor: no checkpoint is told of there.")
+    async def work(services: Services) -> tuple[Proof, Kept]:
+        chains = services.store.chains
+        kept = chains.anchors(anchors_of(anchor or ()))
+        if anchor is not None and not kept.anchors:
+            raise click.UsageError(
+                "--anchor: no checkpoint is told of there that is signed with the key of this "
+                f"database, and {_checkpoints(kept.ignored)} without that."
+            )
+        return await chains.verify(kept.anchors, _Progress("verified")), kept
 
-    async def work(services: Services) -> Proof:
-        return await services.store.chains.verify(anchors, _Progress("verified"))
-
-    proof = on_database(database_url, work, as_json=as_json)
+    proof, kept = on_database(database_url, work, as_json=as_json)
     if as_json:
-        say_json(_proof_data(proof, anchors))
+        say_json(_proof_data(proof, kept))
     else:
-        _say_proof(proof, anchors)
+        _say_proof(proof, kept)
     if not proof.holds:
         raise SystemExit(NOT_SO)
 
@@ -160,12 +163,11 @@ def verify(anchor: TextIO | None, database_url: str | None, as_json: bool) -> No
 @json_option
 def checkpoint(database_url: str | None, as_json: bool) -> None:
     """Sign the log as it is now, and show the anchor to keep elsewhere."""
-    from authward.services.trail import checkpoint_line
 
     async def work(services: Services) -> str | None:
         # Where nothing happened since the last one, that one is the anchor.
         made = await services.trail.checkpoint() or await services.store.chains.latest()
-        return None if made is None else checkpoint_line(made)
+        return None if made is None else services.trail.anchor_line(made)
 
     line = on_database(database_url, work, as_json=as_json)
     if line is not None:  # pragma: no branch - whoever starts writes the first
@@ -235,7 +237,8 @@ def prune(
         done = await services.trail.prune(moment, lambda rows: progress(rows, None), operator())
         # An anchor from after it: those in between are in no log.
         made = await services.trail.checkpoint() if done.rows else None
-        return _Pruning(found, until, done, made)
+        anchor = None if made is None else services.trail.anchor_line(made)
+        return _Pruning(found, until, done, anchor)
 
     pruning = on_database(database_url, work, as_json=as_json)
     if as_json:
@@ -253,33 +256,35 @@ class _Pruning:
     found: int
     before: str
     done: Pruned | None = None
-    made: Checkpoint | None = None
+    anchor: str | None = None
 
     @property
     def problem(self) -> Problem | None:
         return None if self.done is None else self.done.problem
 
     def data(self) -> dict[str, Any]:
-        problem, made = self.problem, self.made
+        problem, anchor = self.problem, self.anchor
         return {
             "matched": self.found,
             "before": self.before,
             "pruned": 0 if self.done is None else self.done.rows,
             "problem": None if problem is None else {"row": problem.row, "why": problem.why},
-            "anchor": None if made is None else {"number": made.number, "hash": made.hash.hex()},
+            "anchor": None if anchor is None else json.loads(anchor),
         }
 
     def say(self) -> None:
-        from authward.services.trail import checkpoint_line
-
         if self.done is None:
             return
         click.echo(f"Deleted {_rows(self.done.rows)}")
-        if self.made is not None:
-            click.echo(checkpoint_line(self.made))
+        if self.anchor is not None:
+            click.echo(self.anchor)
         if self.problem is not None:
             told = _told(self.problem.row, self.problem.why)
             click.echo(f"It ended there: {told}", err=True)
+
+
+def _checkpoints(number: int) -> str:
+    return "1 checkpoint" if number == 1 else f"{number} checkpoints"
 
 
 def _rows(number: int) -> str:
@@ -352,7 +357,7 @@ def _line(data: dict[str, Any]) -> str:
     return printable(" ".join(words), 2000)
 
 
-def _proof_data(proof: Proof, anchors: Anchors) -> dict[str, Any]:
+def _proof_data(proof: Proof, kept: Kept) -> dict[str, Any]:
     first = proof.first
     return {
         "holds": proof.holds,
@@ -360,7 +365,8 @@ def _proof_data(proof: Proof, anchors: Anchors) -> dict[str, Any]:
         "chains": proof.writers,
         "checkpoints": proof.checkpoints,
         "olderThanTheChains": proof.unchained,
-        "anchors": len(anchors),
+        "anchors": len(kept.anchors),
+        "anchorsIgnored": kept.ignored,
         "last": None if proof.last is None else {"number": proof.last[0], "hash": proof.last[1]},
         "bad": proof.bad,
         "first": None if first is None else {"row": first.row, "why": first.why},
@@ -368,9 +374,12 @@ def _proof_data(proof: Proof, anchors: Anchors) -> dict[str, Any]:
     }
 
 
-def _say_proof(proof: Proof, anchors: Anchors) -> None:
+def _say_proof(proof: Proof, kept: Kept) -> None:
     for one in proof.problems:
         click.echo(_told(one.row, one.why), err=True)
+    if kept.ignored:
+        told = f"--anchor: {_checkpoints(kept.ignored)} ignored, not signed with our key"
+        click.echo(told, err=True)
     if proof.unchained:
         told = f"{proof.unchained} rows are older than the chains: nothing proves them"
         click.echo(told, err=True)
@@ -379,7 +388,7 @@ def _say_proof(proof: Proof, anchors: Anchors) -> None:
         click.echo(f"The log was tampered with, in {proof.bad} places. The first: {first}")
         return
     click.echo(f"{proof.rows} rows in {proof.writers} chains verify")
-    if not anchors:
+    if not kept.anchors:
         told = "Without --anchor nobody can tell whether the newest rows were taken away"
         click.echo(told, err=True)
 

@@ -90,8 +90,13 @@ class Trail:
         """
         made = await self._chains.checkpoint(every=every)
         if made is not None:
-            log.info(checkpoint_line(made))
+            log.info(self.anchor_line(made))
         return made
+
+    def anchor_line(self, made: Checkpoint) -> str:
+        """A checkpoint as one line of JSON, for the log: an anchor to verify by."""
+        told = {"time": iso_time(made.at), "kind": "checkpoint"}
+        return json.dumps(told | self._chains.anchor(made)._asdict())
 
     async def prune(
         self, before: int, on_rows: Callable[[int], None], client: Client | None = None
@@ -164,18 +169,6 @@ def _tell_unwritten(broken: Exception) -> None:
         log.warning("no checkpoint written: %s", broken.reason)
     else:
         log.error("no checkpoint written", exc_info=broken)
-
-
-def checkpoint_line(made: Checkpoint) -> str:
-    """A checkpoint as one line of JSON, for the log: an anchor to verify by."""
-    return json.dumps(
-        {
-            "time": iso_time(made.at),
-            "kind": "checkpoint",
-            "number": made.number,
-            "hash": made.hash.hex(),
-        }
-    )
 
 
 def row_data(row: AuditRow) -> dict[str, object]:

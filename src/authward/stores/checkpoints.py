@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import takewhile
@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import DBAPIError
 
-from authward.core.anchors import Anchors
+from authward.core.anchors import Anchor, Anchors, Kept, anchor_of, signed_anchors
 from authward.core.chain import (
     Checkpoint,
     Head,
@@ -117,6 +117,12 @@ class SqlChains:
 
     async def latest(self) -> Checkpoint | None:
         return await last_signed(self._database.read, self._chains.signing)
+
+    def anchor(self, made: Checkpoint) -> Anchor:
+        return anchor_of(made, self._chains.signing)
+
+    def anchors(self, told: Iterable[Anchor]) -> Kept:
+        return signed_anchors(told, self._chains.signing)
 
     # --- checkpoints ---------------------------------------------------------------------
 
