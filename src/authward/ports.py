@@ -19,7 +19,7 @@ from typing import Literal, NamedTuple, Protocol
 from authward.core.anchors import Anchor, Anchors, Kept
 from authward.core.audit import Client, Event
 from authward.core.chain import AuditKeys, Checkpoint
-from authward.core.chain_proof import Proof, Pruned
+from authward.core.chain_proof import HeldUp, Proof, Pruned
 from authward.core.granting import Present
 from authward.core.keys import Ring, StoredKey
 from authward.core.limits import Decision, Limit
@@ -505,6 +505,14 @@ class AuditChains(Protocol):
 
     async def count_older(self, before: int) -> int:
         """How many rows are older than `before`: as many as `prune` would delete, or more."""
+        ...
+
+    async def time(self) -> int:
+        """The time of the database, in milliseconds."""
+        ...
+
+    async def held_up(self, before: int) -> HeldUp | None:
+        """What is older than `before` and is not pruned, as chains are from their beginning."""
         ...
 
     async def prune(self, before: int, on_rows: Callable[[int], None]) -> Pruned:

@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from authward.core.chain_proof import HeldUp
+from authward.stores.checkpoints import SqlChains
+
 from .conftest import PASSWORD, Run, clean_environment, said
 
 
@@ -237,6 +240,10 @@ def test_a_person_is_erased(run: Run, told: Path, monkeypatch: pytest.MonkeyPatc
     assert run("audit erase --", ada, input="n\n", code=1).exit_code == 1
 
 
+async def held_up(chains: SqlChains, before: int) -> HeldUp:
+    return HeldUp(2, 7)
+
+
 def test_old_rows_are_pruned(run: Run, told: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     nothing = said(run("audit prune --before 2020-01-31T12:00:00Z --yes --json"))
     assert nothing == {
@@ -245,7 +252,15 @@ def test_old_rows_are_pruned(run: Run, told: Path, monkeypatch: pytest.MonkeyPat
         "pruned": 0,
         "problem": None,
         "anchor": None,
+        "heldUp": None,
     }
+    with monkeypatch.context() as patch:
+        # Rows of one chain are many where one process wrote them: see the tests of chains.
+        patch.setattr(SqlChains, "held_up", held_up)
+        held = run("audit prune --before 2020-01-31T12:00:00Z --yes")
+        assert "2 rows of that time stay: row 7 comes before some of them" in held.stderr
+        held = run("audit prune --before 2020-01-31T12:00:00Z --yes --json")
+        assert said(held)["heldUp"] == {"rows": 2, "behind": 7}
     edit(told, "UPDATE audit_events SET kind = 'x' WHERE id = 2")
     broken = run("audit prune --before 2100-01-01T00:00:00Z --yes", code=1)
     assert "It ended there: row 2 was edited" in broken.stderr

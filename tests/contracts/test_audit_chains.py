@@ -429,6 +429,34 @@ class TestPruning:
         proof = await proof_of(begun)
         assert (proof.rows, proof.bad) == (353, 1)
 
+    @pytest.mark.parametrize("place", [0, 2])
+    async def test_what_a_row_of_a_later_time_holds_up_is_counted(
+        self, begun: SqlStore, other: SqlStore, clock: TurnedClock, place: int
+    ) -> None:
+        await other.audit.record([happened("another chain")])
+        for number in range(5):
+            ahead = 100 * DAY if number == place else 0
+            clock.turn(ahead)
+            await begun.audit.record([happened(f"n{number}")])
+            clock.turn(-ahead)
+        row = (await begun.audit.after(AuditQuery(kind=f"n{place}"), 1, last=0))[0].id
+        assert await begun.chains.prune(int(clock.now() * 1000) + DAY, silent) == (1 + place, None)
+        assert await begun.chains.held_up(int(clock.now() * 1000) - DAY) is None
+        assert await begun.chains.held_up(int(clock.now() * 1000) + DAY) == (4 - place, row)
+        assert (await proof_of(begun)).holds
+        assert await begun.chains.prune(int(clock.now() * 1000) + 101 * DAY, silent) == (
+            5 - place,
+            None,
+        )
+        assert await begun.chains.held_up(int(clock.now() * 1000) + 101 * DAY) is None
+
+    async def test_the_time_is_that_of_the_database(
+        self, begun: SqlStore, clock: TurnedClock
+    ) -> None:
+        assert abs(await begun.chains.time() - clock.now() * 1000) < 60_000
+        clock.turn(DAY)
+        assert abs(await begun.chains.time() - clock.now() * 1000) < 60_000
+
     async def test_without_checkpoints_nothing_goes(
         self, begun: SqlStore, clock: TurnedClock
     ) -> None:

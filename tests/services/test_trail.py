@@ -208,6 +208,91 @@ async def test_nor_does_one_that_is_away_while_it_prunes(
             await asyncio.sleep(0.005)
 
 
+class AheadClock(TurnableClock):
+    """A clock that is wrong, and nobody else's with it."""
+
+    ahead = 0.0
+
+    def now(self) -> float:
+        return super().now() + self.ahead
+
+
+YEAR = 365 * 86_400.0
+
+
+async def pruned(services: Services, retention: float) -> list[dict[str, Any]]:
+    """What a look for old rows has deleted so far."""
+    await services.trail._prune_old(retention)
+    return await told(services, "audit.pruned")
+
+
+class TestWrongClock:
+    """Rows that are deleted do not come back when the clock is put right."""
+
+    @pytest.fixture
+    def clock(self) -> TurnableClock:
+        return AheadClock()
+
+    async def test_one_ahead_of_the_database_prunes_nothing(
+        self, services: Services, clock: AheadClock
+    ) -> None:
+        await register(services)
+        clock.ahead = 2 * YEAR
+        assert await pruned(services, YEAR) == await pruned(services, YEAR) == []
+        clock.ahead = 0
+        clock.turn(2 * YEAR)
+        assert [one["rows"] for one in await pruned(services, YEAR)] == [2]
+
+    async def test_one_ahead_for_a_moment_with_the_database_prunes_nothing(
+        self, services: Services, clock: AheadClock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Both are of one machine."""
+
+        async def time() -> int:
+            return int(clock.now() * 1000)
+
+        monkeypatch.setattr(services.store.chains, "time", time)
+        await register(services)
+        clock.ahead = 2 * YEAR
+        assert await pruned(services, YEAR) == []
+        clock.ahead = 0
+        assert await pruned(services, YEAR) == []
+        # One that stays is no mistake, for all we know.
+        clock.ahead = 2 * YEAR
+        assert await pruned(services, YEAR) == []
+        assert [one["rows"] for one in await pruned(services, YEAR)] == [2]
+
+    async def test_a_row_dated_ahead_that_holds_others_up_is_told(
+        self, services: Services, clock: AheadClock, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        await services.store.audit.record([numbered(1)])
+        clock.ahead = 10 * YEAR
+        await services.store.audit.record([numbered(2)])
+        clock.ahead = 0
+        await services.store.audit.record([numbered(3), numbered(4)])
+        clock.turn(2 * YEAR)
+        await services.store.audit.record([numbered(5)])
+        assert [one["rows"] for one in await pruned(services, YEAR)] == [1]
+        assert "not pruned: 2. Row 2 comes before some of them" in caplog.text
+        assert await holds(services)
+        caplog.clear()
+        clock.turn(10 * YEAR)
+        # What said so first is among them.
+        assert [one["rows"] for one in await pruned(services, YEAR)] == [5]
+        assert "dated later" not in caplog.text
+
+    async def test_clocks_that_are_a_little_apart_are_not(
+        self, services: Services, clock: AheadClock, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        clock.ahead = 600
+        await services.store.audit.record([numbered(1)])
+        clock.ahead = 0
+        await services.store.audit.record([numbered(2)])
+        clock.turn(300)
+        assert await pruned(services, 60) == []
+        assert "dated later" not in caplog.text
+
+
 async def test_erasing_leaves_no_trace_of_whom_it_was(services: Services) -> None:
     ada = principal_of(services, await register(services))
     await register(services, "eve@example.com")

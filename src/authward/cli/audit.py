@@ -16,7 +16,7 @@ from authward.cli.moments import moment_option
 
 if TYPE_CHECKING:
     from authward.core.anchors import Kept
-    from authward.core.chain_proof import Problem, Proof, Pruned
+    from authward.core.chain_proof import HeldUp, Problem, Proof, Pruned
     from authward.ports import AuditQuery, AuditRow, Erased
     from authward.services import Services
 
@@ -238,7 +238,8 @@ def prune(
         # An anchor from after it: those in between are in no log.
         made = await services.trail.checkpoint() if done.rows else None
         anchor = None if made is None else services.trail.anchor_line(made)
-        return _Pruning(found, until, done, anchor)
+        held = None if done.problem else await services.store.chains.held_up(moment)
+        return _Pruning(found, until, done, anchor, held)
 
     pruning = on_database(database_url, work, as_json=as_json)
     if as_json:
@@ -257,6 +258,7 @@ class _Pruning:
     before: str
     done: Pruned | None = None
     anchor: str | None = None
+    held: HeldUp | None = None
 
     @property
     def problem(self) -> Problem | None:
@@ -270,6 +272,7 @@ class _Pruning:
             "pruned": 0 if self.done is None else self.done.rows,
             "problem": None if problem is None else {"row": problem.row, "why": problem.why},
             "anchor": None if anchor is None else json.loads(anchor),
+            "heldUp": None if self.held is None else self.held._asdict(),
         }
 
     def say(self) -> None:
@@ -281,6 +284,9 @@ class _Pruning:
         if self.problem is not None:
             told = _told(self.problem.row, self.problem.why)
             click.echo(f"It ended there: {told}", err=True)
+        if self.held is not None:
+            told = f"{_rows(self.held.rows)} of that time stay: row {self.held.behind} comes before"
+            click.echo(f"{told} some of them in its chain, and is dated later", err=True)
 
 
 def _checkpoints(number: int) -> str:

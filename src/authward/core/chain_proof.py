@@ -141,6 +141,15 @@ class Pruned(NamedTuple):
     problem: Problem | None
 
 
+class HeldUp(NamedTuple):
+    """How many rows are old enough to go and stay, as one that comes before them in its chain is
+    dated later; and one such row.
+    """
+
+    rows: int
+    behind: int
+
+
 @dataclass(slots=True)
 class Prover:
     """Told all checkpoints by number, then all heads, then all rows by id; `finish` says what is

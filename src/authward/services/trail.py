@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from authward.core.audit import Client, Event, fields_of
 from authward.core.chain import Checkpoint
-from authward.core.chain_proof import Pruned
+from authward.core.chain_proof import HeldUp, Pruned
 from authward.core.cursors import cursor_of, parse_numbered
 from authward.core.times import iso_time
 from authward.errors import Refusal, Unavailable
@@ -22,6 +22,8 @@ CHECKPOINT_EVERY = 300.0
 """Seconds between two checkpoints, and between two looks for rows that are too old."""
 _EVER = 2**62
 _STEP = 1000
+_CLOCKS_APART = 3_600_000
+"""Milliseconds by which the clocks of two processes may differ, and nobody has to hear of it."""
 _BELOW_ALL = -(2**63)
 
 log = logging.getLogger("authward.audit")
@@ -48,6 +50,7 @@ class Trail:
         self._clock = clock
         self._retention = retention
         self._task: asyncio.Task[None] | None = None
+        self._looked = clock.now() * 1000 - clock.offset_ms, clock.monotonic() * 1000
 
     async def begin(self) -> None:
         """Write the first checkpoint if there is none: before anything is recorded. Raises
@@ -150,18 +153,40 @@ class Trail:
             _tell_unwritten(broken)
 
     async def _prune_old(self, retention: float) -> None:
-        before = int((self._clock.now() - retention) * 1000)
         try:
+            before = int(await self._time() - retention * 1000)
             pruned = await self.prune(before, lambda rows: None)
+            held = None if pruned.problem else await self._chains.held_up(before - _CLOCKS_APART)
         except Refusal as away:
             log.warning("audit rows are not pruned: %s", away.reason)
         except Exception:
             log.exception("audit rows are not pruned")
         else:
-            if pruned.problem is not None:
-                row, why = pruned.problem.row, pruned.problem.why
-                told = why if row is None else f"row {row} {why}"
-                log.error("audit rows are not pruned, as they do not verify: %s", told)
+            _tell_unpruned(pruned, held)
+
+    async def _time(self) -> int:
+        """The time to delete by, in milliseconds: what is gone does not come back when a clock that
+        was ahead is put right. So the lesser of ours and the database's, and where both are of one
+        machine, a jump counts from the next look on.
+        """
+        turned = self._clock.offset_ms
+        now = self._clock.now() * 1000 - turned, self._clock.monotonic() * 1000
+        before, self._looked = self._looked, now
+        own = min(now[0], before[0] + now[1] - before[1])
+        return min(int(own) + turned, await self._chains.time())
+
+
+def _tell_unpruned(pruned: Pruned, held: HeldUp | None) -> None:
+    if pruned.problem is not None:
+        row, why = pruned.problem.row, pruned.problem.why
+        told = why if row is None else f"row {row} {why}"
+        log.error("audit rows are not pruned, as they do not verify: %s", told)
+    elif held is not None:
+        log.warning(
+            "audit rows that are old enough are not pruned: %d. Row %d comes before some of them "
+            "in its chain, and is dated later. Run authward audit verify",
+            *held,
+        )
 
 
 def _tell_unwritten(broken: Exception) -> None:

@@ -29,11 +29,11 @@ from authward.core.chain import (
     body_of,
     mark_of,
 )
-from authward.core.chain_proof import Problem, Proof, Prover, Pruned, StoredRow
+from authward.core.chain_proof import HeldUp, Problem, Proof, Prover, Pruned, StoredRow
 from authward.stores.chains import LOCK
 from authward.stores.database import Database, Read
 from authward.stores.engines import away
-from authward.stores.expressions import JsonText
+from authward.stores.expressions import NOW, JsonText
 from authward.stores.heads import SIGNED_HEADS, Standing, head_of, standing
 from authward.stores.schema import audit_checkpoints, audit_events, audit_writers
 from authward.stores.signed import free_number, last_signed, settled, told_between
@@ -70,6 +70,18 @@ _MARK = (
 )
 _BEFORE = bindparam("before", type_=BigInteger())
 _COUNT_OLDER = _COUNT.where(audit_events.c.at < _BEFORE)
+_TIME = select(NOW)
+_HELD_UP = select(func.count().label("rows"), func.min(audit_events.c.id).label("one")).where(
+    audit_events.c.at < _BEFORE, audit_events.c.writer.is_not(None)
+)
+_OF_CHAIN = audit_events.alias()
+_FIRST_OF = (
+    select(audit_events.c.id)
+    .join(_OF_CHAIN, _OF_CHAIN.c.writer == audit_events.c.writer)
+    .where(_OF_CHAIN.c.id == bindparam("row", type_=BigInteger()))
+    .order_by(audit_events.c.seq)
+    .limit(1)
+)
 _FIRST_AT = (
     select(audit_events.c.at)
     .where(audit_events.c.writer == audit_writers.c.writer)
@@ -211,6 +223,17 @@ class SqlChains:
     async def count_older(self, before: int) -> int:
         [counted] = await self._database.read(_COUNT_OLDER, {"before": before})
         return int(counted[0])
+
+    async def time(self) -> int:
+        [found] = await self._database.read(_TIME)
+        return int(found[0])
+
+    async def held_up(self, before: int) -> HeldUp | None:
+        [held] = await self._database.read(_HELD_UP, {"before": before})
+        if not held.rows:
+            return None
+        first = await self._database.read(_FIRST_OF, {"row": held.one})
+        return HeldUp(held.rows, first[0].id if first else held.one)
 
     async def prune(self, before: int, on_rows: Callable[[int], None]) -> Pruned:
         told = _Told(Prover(self._chains.signing))
