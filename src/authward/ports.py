@@ -479,7 +479,7 @@ class AuditChains(Protocol):
         ...
 
     async def latest(self) -> Checkpoint | None:
-        """The last checkpoint; None if there is none yet."""
+        """The last checkpoint that we signed; None if there is none yet."""
         ...
 
     async def checkpoint(self, *, every: int = 0) -> Checkpoint | None:

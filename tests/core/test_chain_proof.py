@@ -1,6 +1,7 @@
 """What makes an audit log verify, and what each edit is called."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from authward.core.chain import (
     head_mac,
     link,
     mac,
+    ours,
     signed_by_us,
     who_digest,
 )
@@ -418,3 +420,14 @@ def test_facts_of_different_kinds_never_look_alike():
 def test_a_longer_salt_is_another_salt():
     """A key of HMAC is filled up with zeros: two salts would have been one."""
     assert who_digest(b"salt", "ada") != who_digest(b"salt\0", "ada")
+
+
+@pytest.mark.parametrize("name", ["number", "at", "kid", "previous", "body", "hash"])
+def test_a_checkpoint_of_other_types_is_none_of_ours(name: str):
+    one = Log().checkpoints[-1]
+    assert ours(KEYS, one)
+    value = getattr(one, name)
+    for other in (None, 1.0, str(value), value.hex() if isinstance(value, bytes) else b"x"):
+        wrong: dict[str, Any] = {name: other}
+        assert other == value or not ours(KEYS, replace(one, **wrong))
+    assert not ours(AuditKeys("other", {"other": SECRET}), one)

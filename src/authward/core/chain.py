@@ -177,14 +177,17 @@ class Checkpoint:
         return mac(secret, "checkpoint", self.number, self.at, self.previous, self.body)
 
 
-def ours(keys: AuditKeys, stored: Checkpoint) -> bool:
-    """Whether a checkpoint is as we signed it. A database may hold anything in its place. Keys of
-    the audit log are there from its beginning on, so there is none that this process does not know.
-    """
+def is_checkpoint(stored: Checkpoint) -> bool:
+    """Whether it has the types of one. A database may hold anything in its place."""
     told = stored.number, stored.at, stored.kid, stored.previous, stored.body, stored.hash
-    if tuple(map(type, told)) != (int, int, str, bytes, str, bytes):
-        return False
-    secret = keys.secrets.get(stored.kid)
+    return tuple(map(type, told)) == (int, int, str, bytes, str, bytes)
+
+
+def ours(keys: AuditKeys, stored: Checkpoint) -> bool:
+    """Whether a checkpoint is as we signed it. Keys of the audit log are there from its beginning
+    on, so there is none that this process does not know.
+    """
+    secret = keys.secrets.get(stored.kid) if is_checkpoint(stored) else None
     return secret is not None and same(stored.hash, stored.expected(secret))
 
 

@@ -15,6 +15,7 @@ from authward.core.chain import (
     Head,
     digest_of,
     erasure_mac,
+    is_checkpoint,
     ours,
     read_body,
     row_hash,
@@ -177,7 +178,7 @@ class Prover:
     def checkpoint(self, one: Checkpoint) -> None:
         """The next checkpoint."""
         self._checkpoints += 1
-        if not _is_one(one):
+        if not is_checkpoint(one):
             return self._say(None, f"checkpoint {printable(str(one.number), 20)} was edited")
         before = self._checkpoint
         number, previous = (before.number, before.hash) if before else (0, b"")
@@ -399,11 +400,6 @@ class Prover:
         self._bad += 1
         if len(self._problems) < MOST_TOLD:
             self._problems.append(Problem(row, why))
-
-
-def _is_one(stored: Checkpoint) -> bool:
-    told = stored.number, stored.at, stored.kid, stored.previous, stored.body, stored.hash
-    return tuple(map(type, told)) == (int, int, str, bytes, str, bytes)
 
 
 def _shown(writer: object) -> str:
