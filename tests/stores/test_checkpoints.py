@@ -11,6 +11,7 @@ from authward.core.chain import Checkpoint, digest_of, read_body
 from authward.core.chain_proof import Proof
 from authward.errors import Unavailable
 from authward.stores import heads as heads_module
+from authward.stores import transactions
 from authward.stores.database import Read
 from authward.stores.heads import SIGNED_HEADS, head_of
 from authward.stores.sql import SqlStore
@@ -73,6 +74,7 @@ async def test_all_chains_are_in_it_however_many_pages_they_fill(
     begun: SqlStore, stores: Stores, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(heads_module, "_FIRST", heads_module._FIRST.limit(2))
+    monkeypatch.setattr(transactions, "_AT_ONCE", 2)
     five = [await stores(database) for _ in range(5)]
     for number, one in enumerate(five, 1):
         await one.audit.record([happened()] * number)
@@ -85,6 +87,9 @@ async def test_all_chains_are_in_it_however_many_pages_they_fill(
     rows = [head_of(row) for row in await begun.database.read(SIGNED_HEADS)]
     assert read_body(made.body).all == digest_of({head.writer: head for head in rows})
     assert (await proof_of(begun)).holds
+    await begun.database.write(lambda tx: tx.run(text("UPDATE audit_writers SET marked = 0")))
+    assert told(await begun.chains.checkpoint()) == [1, 2, 3, 4, 6]
+    assert await begun.chains.checkpoint() is None
 
 
 async def test_what_is_written_meanwhile_is_in_the_next(

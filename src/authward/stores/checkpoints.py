@@ -27,7 +27,6 @@ from authward.core.chain import (
     Checkpoint,
     Head,
     body_of,
-    mark_of,
 )
 from authward.core.chain_proof import HeldUp, Problem, Proof, Prover, Pruned, StoredRow
 from authward.stores.chains import LOCK
@@ -180,8 +179,8 @@ class SqlChains:
         if last is None and not stand.any:
             [counted] = await tx.rows(_UNCHAINED)
             unchained = counted.number, counted.highest or 0
-        for head in stand.moved:
-            await tx.run(_MARK, {"chain": head.writer, "mark": mark_of(keys, head)})
+        told = zip(stand.moved, stand.marks, strict=True)
+        await tx.run_each(_MARK, [{"chain": head.writer, "mark": mark} for head, mark in told])
         body = body_of(heads=stand.moved, everything=stand.everything, unchained=unchained)
         return await self._put(tx, last, body)
 

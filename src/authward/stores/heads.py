@@ -30,11 +30,12 @@ _FIRST = SIGNED_HEADS.order_by(audit_writers.c.writer).limit(PAGE)
 @dataclass(frozen=True, slots=True)
 class Standing:
     """All chains at one moment: whether there is any, those that no checkpoint told of as they
-    are, and a digest over all.
+    are, with the marks that say it, and a digest over all.
     """
 
     any: bool
     moved: Sequence[Head]
+    marks: Sequence[int]
     everything: str
 
 
@@ -42,17 +43,20 @@ async def standing(read: Read, keys: AuditKeys) -> Standing:
     """Where all chains stand whose head we signed, as `read` sees it."""
     found: dict[str, bytes] = {}
     moved: list[Head] = []
+    marks: list[int] = []
     page = await read(_FIRST)
     while page:
         for row in page:
             head = head_of(row)
             if signed_by_us(keys, head, row.mac):
                 found[head.writer] = encoded(head)
-                if row.marked != mark_of(keys, head):
+                mark = mark_of(keys, head)
+                if row.marked != mark:
                     moved.append(head)
+                    marks.append(mark)
         page = await read(_FIRST.where(audit_writers.c.writer > page[-1].writer))
     # In a thread: of a hundred thousand chains it is over ten megabytes.
-    return Standing(bool(found), moved, await asyncio.to_thread(digest_of_encoded, found))
+    return Standing(bool(found), moved, marks, await asyncio.to_thread(digest_of_encoded, found))
 
 
 def head_of(row: Any) -> Head:
