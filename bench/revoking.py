@@ -49,6 +49,8 @@ class Found:
 
 def all_found() -> Iterator[tuple[str, Found]]:
     """By what carries the news. Raises Missing before anything is measured, and Broken."""
+    # The load is counted by the general limit, and never over it.
+    counted: dict[str, Any] = {"rate_limit": "10000/1s"}
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="bench-")))
         postgres_url, redis_url = stack.enter_context(_servers())
@@ -59,7 +61,7 @@ def all_found() -> Iterator[tuple[str, Found]]:
         }
         for name, (url, settings) in databases.items():
             try:
-                with serving(url, folder, workers=WORKERS, **settings) as server:
+                with serving(url, folder, workers=WORKERS, **counted, **settings) as server:
                     yield name, uvloop.run(_measured(Fleet(server, url)))
             # A load or a wait that failed comes in a group.
             except (AssertionError, httpx2.HTTPError, ExceptionGroup) as error:

@@ -42,6 +42,13 @@ VARIANTS: dict[str, Variant] = {
         "bench.apps.fastapi_app:app",
         registers=True,
     ),
+    "fastapi-bytes-ours": Variant(
+        "FastAPI, the same headers, our protocol",
+        "open",
+        "bench.peers.plain:fastapi_app",
+        like="fastapi-ours",
+        http="authward.uvicorn:Http",
+    ),
     "fastapi": Variant("FastAPI", "open", "bench.peers.plain:fastapi_app"),
     "bare-bytes": Variant(
         "bare ASGI, the same headers", "open", "bench.peers.plain:bare_app", like="bare-ours"
@@ -58,6 +65,13 @@ VARIANTS: dict[str, Variant] = {
         "protected",
         "bench.apps.bare_app:app",
         registers=True,
+    ),
+    "bare-bytes-ours": Variant(
+        "bare ASGI, the same headers, our protocol",
+        "open",
+        "bench.peers.plain:bare_app",
+        like="bare-ours",
+        http="authward.uvicorn:Http",
     ),
     "bare": Variant("bare ASGI", "open", "bench.peers.plain:bare_app"),
     "starlette": Variant("Starlette", "open", "bench.peers.plain:starlette_app"),

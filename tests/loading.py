@@ -21,11 +21,14 @@ CONNECTIONS = 16
 
 @dataclass
 class Load:
-    """What was asked so far: how long each request took, and how many each connection had."""
+    """What was asked so far: how long each request took, how many each connection had, and how many
+    statements they had the database run, all together.
+    """
 
     took: list[float] = field(default_factory=list)
     answered: list[int] = field(default_factory=lambda: [0] * CONNECTIONS)
     statuses: set[int] = field(default_factory=set)
+    statements: int = 0
     began: float = field(default_factory=time.monotonic)
 
     def percentile(self, part: float) -> float:
@@ -98,9 +101,9 @@ def request(
 
 
 @asynccontextmanager
-async def loaded(fleet: Fleet, admin: Account, rate: int = RATE) -> AsyncIterator[Load]:
-    """A protected route that reads memory only is asked `rate` times a second."""
-    asked, load = request("GET", "/metrics", admin.bearer), Load()
+async def loaded(fleet: Fleet, caller: Account, rate: int = RATE) -> AsyncIterator[Load]:
+    """A protected route of an app behind Authward is asked `rate` times a second."""
+    asked, load = request("GET", "/members", caller.bearer), Load()
     every = CONNECTIONS / rate
 
     async def ask(number: int) -> None:
@@ -112,6 +115,7 @@ async def loaded(fleet: Fleet, admin: Account, rate: int = RATE) -> AsyncIterato
                 load.statuses.add(answer.status)
                 load.took.append(time.monotonic() - began)
                 load.answered[number] += 1
+                load.statements += int(header(answer.head, b"x-test-statements"))
                 # What cannot be reached is not made up for: a backlog would only measure itself.
                 due = max(due + every, time.monotonic() - every)
                 await asyncio.sleep(due - time.monotonic())

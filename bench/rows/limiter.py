@@ -21,3 +21,6 @@ def figures(rates: Rates) -> Iterator[Figure]:
                 times[name][package] / times[name]["ours"],
                 at_least(4),
             )
+        # A bare yes or no, without what the headers of an answer have to say.
+        alone = times[name]["limits, hit alone"] / times[name]["ours"]
+        yield Figure(f"the same {what}: times as fast as the yes or no of limits", alone, None)
