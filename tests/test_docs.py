@@ -299,6 +299,15 @@ def files() -> Iterator[tuple[str, str]]:
                 continue
 
 
+def test_each_fault_of_others_that_a_test_is_about_is_listed_and_no_other():
+    about = {
+        one
+        for path in (ROOT / "tests").glob("attacks/test_*.py")
+        for one in re.findall(r"CVE-\d+-\d+", path.read_text(encoding="utf-8"))
+    }
+    assert set(re.findall(r"CVE-\d+-\d+", page("security.md"))) == about
+
+
 def test_nothing_strange_is_in_the_repository():
     found = []
     for name, text in files():

@@ -1,6 +1,7 @@
 """Bodies without measure, sent to an app that reads them whole: too long, too deep, too slow.
 
-CWE-400, CWE-674, R-U-Dead-Yet. The caps are walked in test_body_bombs.py and test_slow_body.py;
+CWE-400, CWE-674, R-U-Dead-Yet; Starlette CVE-2024-47874 (multipart bombs). The caps are walked in
+test_body_bombs.py and test_slow_body.py;
 here the app is FastAPI behind `install`, and the server our own.
 """
 
@@ -44,6 +45,12 @@ async def app(
         read.append(len(str(body)))
         return read[-1]
 
+    @app.post("/form")
+    async def form(request: Request) -> int:
+        async with request.form() as found:
+            read.append(len(found.multi_items()))
+        return read[-1]
+
     auth = Authward(database_url=sqlite_database, secret=SECRET)
     auth.install(app)
     async with listening(app) as port:
@@ -81,6 +88,42 @@ async def test_too_deep_or_too_wide(app: tuple[int, list[int]]) -> None:
             answer = await client.post(path, content=wide, headers=JSON)
             assert error_of(answer) == (413, "payload_too_large")
     assert read == []
+
+
+FORM = {"content-type": "multipart/form-data; boundary=b"}
+FIELD = b'--b\r\nContent-Disposition: form-data; name="a"\r\n\r\n'
+FILE = b'--b\r\nContent-Disposition: form-data; name="a"; filename="a"\r\n\r\n'
+
+
+async def bomb(part: bytes, size: int) -> AsyncIterator[bytes]:
+    yield part
+    for chunk in chunks(size):
+        yield chunk
+    yield b"\r\n--b--\r\n"
+
+
+@pytest.mark.parametrize("part", [FIELD, FILE], ids=["field", "file"])
+async def test_a_part_of_a_form_without_end(app: tuple[int, list[int]], part: bytes) -> None:
+    port, read = app
+    async with httpx2.AsyncClient(base_url=f"http://localhost:{port}") as client:
+        answer = await client.post("/form", content=bomb(part, 2 * MEGABYTE), headers=FORM)
+        assert error_of(answer) == (413, "payload_too_large")
+        answer = await client.post("/form", content=bomb(part, MEGABYTE // 2), headers=FORM)
+        assert answer.status_code == 200
+    assert read == [1]
+
+
+@pytest.mark.parametrize("part", [FIELD, FILE], ids=["fields", "files"])
+async def test_a_form_of_parts_without_number(app: tuple[int, list[int]], part: bytes) -> None:
+    """Each costs more than its bytes. As many as Starlette takes are taken."""
+    port, read = app
+    async with httpx2.AsyncClient(base_url=f"http://localhost:{port}") as client:
+        for parts, status in ((1000, 200), (1001, 400), (10_000, 400)):
+            content = (part + b"x\r\n") * parts + b"--b--\r\n"
+            assert len(content) < MEGABYTE
+            answer = await client.post("/form", content=content, headers=FORM)
+            assert answer.status_code == status, answer.text
+    assert read == [1000]
 
 
 async def test_too_slow(app: tuple[int, list[int]]) -> None:

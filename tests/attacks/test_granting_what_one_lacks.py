@@ -1,6 +1,6 @@
 """Granting oneself or a friend what one does not hold: vertical privilege escalation, CWE-269.
 
-OWASP ASVS 8.2 and 8.3; CVE-2021-41266 and its kin, where who may edit roles may edit themselves up.
+OWASP ASVS 8.2 and 8.3; MinIO CVE-2021-43858: who may change their own account gives it rights.
 The one who tries may manage roles, give roles, and grant permissions; and holds little else.
 """
 

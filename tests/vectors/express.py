@@ -18,6 +18,8 @@ from tests.serving import SECRET
 from tests.vectors.differences import ARGUED
 
 VECTORS = json.loads((Path(__file__).parent / "express.json").read_text(encoding="utf-8"))
+DIFFERING = json.loads((Path(__file__).parent / "differing.json").read_text(encoding="utf-8"))
+"""The cases in which each difference is found, by where. Changed by hand, after a look."""
 ORIGINS = ("https://yourdomain.com", "https://app.yourdomain.com")
 HOST = "api.yourdomain.com"
 
@@ -153,11 +155,18 @@ class Clock(TurnableClock):
 
 
 def explained(package: str, cases: Iterable[tuple[str, Facts, Facts]]) -> None:
-    """Check that what differs is in the table, and what the table has of `package` was found."""
+    """Check that what differs is in the table, what the table has of `package` was found, and each
+    in the cases it was found in before: what is argued for one excuses no other.
+    """
     found = {(package, *one): names for one, names in compared(cases).items()}
     known = {row[:4] for row in ARGUED if row.where == package}
     assert found.keys() - known == set(), "not argued"
     assert known - found.keys() == set(), "argued, and not so"
+    cases_of = {
+        (package, one["fact"], one["theirs"], one["ours"]): one["cases"]
+        for one in DIFFERING[package]
+    }
+    assert {one: sorted(names) for one, names in found.items()} == cases_of
 
 
 @asynccontextmanager
