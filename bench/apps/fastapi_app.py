@@ -9,7 +9,7 @@ from bench.clients import from_many
 
 auth = Authward()
 api = FastAPI()
-auth.install(api)
+auth.install(api, deny_by_default=True)
 
 
 @api.get("/api/members/profile")
