@@ -327,7 +327,8 @@ def erase_without_the_key(world: World, dump: Dump, chance: random.Random) -> No
     row = chance.choice([one for one in dump[ROWS] if one["who_salt"] is not None])
     row |= {"who_salt": None, "actor": None, "ip": "", "user_agent": "", "request_id": ""}
     erased = [one["erased"] for one in dump[ROWS] if one["erased"]]
-    forged = erasure_mac(bytes(32), row["writer"], row["seq"], row["hash"], who=True, what=False)
+    facts = [row[name] for name in ("writer", "seq", "hash", "who_digest", "what_digest")]
+    forged = erasure_mac(bytes(32), *facts, who=True, what=False)
     row["erased"] = chance.choice([None, *erased, forged])
 
 

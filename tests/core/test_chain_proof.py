@@ -8,6 +8,7 @@ import pytest
 
 from authward.core.anchors import Anchors
 from authward.core.audit import Client, Event
+from authward.core.audit_rows import StoredRow, erasure_of
 from authward.core.chain import (
     AuditKeys,
     Checkpoint,
@@ -16,7 +17,6 @@ from authward.core.chain import (
     body_of,
     detail_text,
     digest_of,
-    erasure_mac,
     first_head,
     head_mac,
     link,
@@ -25,7 +25,7 @@ from authward.core.chain import (
     signed_by_us,
     who_digest,
 )
-from authward.core.chain_proof import Problem, Proof, Prover, StoredRow
+from authward.core.chain_proof import Problem, Proof, Prover
 from authward.core.keys import Key
 
 SECRET = bytes(range(32))
@@ -319,7 +319,7 @@ def test_problems_are_told_up_to_a_hundred_and_counted_beyond():
 
 def erased(log: Log, place: int, *, who: bool, what: bool, secret: bytes = SECRET) -> None:
     row = log.rows[place]
-    proof = erasure_mac(secret, row.writer, row.seq, row.hash, who=who, what=what)
+    proof = erasure_of(secret, row, who=who, what=what)
     log.edit(place, erased=proof)
     if who:
         log.edit(place, who_salt=None, actor=None, ip="", user_agent="", request_id="")

@@ -24,6 +24,7 @@ _PROGRESS = 10_000
 _POLL_S = 0.5
 _LATE = 200
 """Rows looked at anew: on PostgreSQL one of a lower id may be committed later."""
+_WHY_LEFT = "it was edited, or its chain has no head that we signed. Run authward audit verify"
 
 
 @click.group()
@@ -199,7 +200,7 @@ def erase(user: str, yes: bool, database_url: str | None, as_json: bool) -> None
     else:
         click.echo(f"Erased from {erased.rows} rows")
         for row in erased.left:
-            click.echo(f"row {row} is left: its chain has no head that we signed", err=True)
+            click.echo(f"row {row} is left: {_WHY_LEFT}", err=True)
     if erased.left:
         raise SystemExit(NOT_SO)
 

@@ -147,11 +147,12 @@ def advanced(head: Head, row: Mapping[str, Any], row_id: int) -> Head:
     return head._replace(length=row["seq"], last_id=row_id, hash=row["hash"])
 
 
-def erasure_mac(
-    secret: bytes, writer: str, seq: int, row: bytes, *, who: bool, what: bool
-) -> bytes:
-    """The proof that we ourselves erased who did it, to whom, or both."""
-    return mac(secret, "erased", writer, seq, row, who, what)
+def erasure_mac(secret: bytes, *row: Fact, who: bool, what: bool) -> bytes:
+    """The proof that we ourselves erased who did it, to whom, or both. `row`: writer, seq, hash and
+    the two digests. These too: what we erased is what they were of, and whoever put others there
+    for that time cannot put the true ones back.
+    """
+    return mac(secret, "erased", *row, who, what)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,88 +5,28 @@ ids. Memory is bounded by the number of chains, not of rows.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from authward.core.anchors import Anchors
+from authward.core.audit_rows import StoredRow, bare, foreign, says_what_it_said
 from authward.core.chain import (
     AuditKeys,
     Body,
     Checkpoint,
     Head,
     digest_of,
-    erasure_mac,
     is_checkpoint,
     ours,
     read_body,
     row_hash,
     same,
     signed_by_us,
-    what_digest,
-    who_digest,
 )
 from authward.core.text import printable
 
 MOST_TOLD = 100
 MOST_NAMED = 4  # hashes of one number
 _LAST = 2**63
-
-
-class StoredRow(NamedTuple):
-    """An audit row as the database gave it: whoever edits a database may put anything anywhere.
-    `detail` is its text.
-    """
-
-    id: Any
-    at: Any
-    kind: Any
-    outcome: Any
-    actor: Any
-    subject: Any
-    session: Any
-    ip: Any
-    user_agent: Any
-    request_id: Any
-    detail: Any
-    writer: Any
-    seq: Any
-    after: Any
-    who_salt: Any
-    who_digest: Any
-    what_salt: Any
-    what_digest: Any
-    hash: Any
-    erased: Any
-
-
-_TEXT = (str,)
-_MAYBE = (str, type(None))
-_BYTES = (bytes,)
-_MAYBE_BYTES = (bytes, type(None))
-# Exactly these: b"x" must not pass for what its base64 spells, nor 1.0 for 1.
-_TYPES = {
-    "id": (int,),
-    "at": (int,),
-    "kind": _TEXT,
-    "outcome": _TEXT,
-    "actor": _MAYBE,
-    "subject": _MAYBE,
-    "session": _MAYBE,
-    "ip": _TEXT,
-    "user_agent": _TEXT,
-    "request_id": _TEXT,
-    "detail": _TEXT,
-    "writer": _TEXT,
-    "seq": (int,),
-    "after": (int,),
-    "who_salt": _MAYBE_BYTES,
-    "who_digest": _BYTES,
-    "what_salt": _MAYBE_BYTES,
-    "what_digest": _BYTES,
-    "hash": _BYTES,
-    "erased": _MAYBE_BYTES,
-}
-_PLACES = tuple((name, StoredRow._fields.index(name), kinds) for name, kinds in _TYPES.items())
-_CHAIN = slice(StoredRow._fields.index("writer"), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,9 +204,9 @@ class Prover:
         self.rows += 1
         if row.writer is None:
             return self._outside(row)
-        for name, place, kinds in _PLACES:
-            if type(row[place]) not in kinds:
-                return self._say(row.id, f"its {name} is nothing we wrote")
+        name = foreign(row)
+        if name is not None:
+            return self._say(row.id, f"its {name} is nothing we wrote")
         chain = self._chains.get(row.writer)
         if chain is None:
             return self._say(row.id, f"belongs to chain {_shown(row.writer)}, which has no head")
@@ -300,7 +240,7 @@ class Prover:
                 row.who_digest,
                 row.what_digest,
             )
-            edited = not same(row.hash, expected) or not self._says_what_it_said(chain.secret, row)
+            edited = not same(row.hash, expected) or not says_what_it_said(chain.secret, row)
         except ValueError:  # a lone surrogate
             edited = True
         if edited:
@@ -309,28 +249,10 @@ class Prover:
             # The row before was signed for under another id.
             self._say(chain.id or row.id, f"was row {row.after} when it was written")
 
-    def _says_what_it_said(self, secret: bytes, row: StoredRow) -> bool:
-        who, what = row.who_salt is None, row.what_salt is None
-        if who or what:
-            proof = erasure_mac(secret, row.writer, row.seq, row.hash, who=who, what=what)
-            if row.erased is None or not same(row.erased, proof):
-                return False
-        elif row.erased is not None:
-            return False
-        by = row.actor, row.ip, row.user_agent, row.request_id
-        of = row.subject, row.session, row.detail
-        if who and by != (None, "", "", ""):
-            return False
-        if what and of != (None, None, "{}"):
-            return False
-        return (who or same(row.who_digest, who_digest(row.who_salt, *by))) and (
-            what or same(row.what_digest, what_digest(row.what_salt, *of))
-        )
-
     def _outside(self, row: StoredRow) -> None:
         """A row in no chain: from before there were any."""
         self._unchained += 1
-        if any(one is not None for one in row[_CHAIN]):
+        if not bare(row):
             self._say(row.id, "was taken out of its chain")
         elif self._old is None or row.id > self._old[1]:
             self._say(row.id, "is in no chain")

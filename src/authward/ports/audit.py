@@ -70,8 +70,9 @@ class AuditLog(Protocol):
 
     async def erase(self, user_id: str) -> Erased:
         """Erase what the rows tell of an account: as actor, and as subject. Kinds, times and
-        outcomes stay, and so do the chains. A row whose chain has no head of ours is left: nobody
-        could tell later that we erased it. Not one transaction.
+        outcomes stay, and so do the chains. A row that was edited is left, as we would sign for
+        that; and one whose chain has no head of ours: nobody could tell later that we erased it.
+        Not one transaction.
         """
         ...
 

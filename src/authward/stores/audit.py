@@ -21,29 +21,24 @@ from sqlalchemy import (
 )
 
 from authward.core.audit import Event
-from authward.core.chain import AuditKeys, erasure_mac
+from authward.core.audit_rows import StoredRow, bare, erasure_of, may_be_erased
+from authward.core.chain import AuditKeys, Head, signed_by_us
 from authward.ports import AuditQuery, AuditRow, Erased
 from authward.stores.chains import LOCK
 from authward.stores.database import Database
-from authward.stores.readable import COLUMNS, readable
+from authward.stores.heads import SIGNED_HEADS
+from authward.stores.readable import COLUMNS, STORED, readable
 from authward.stores.schema import audit_events, audit_writers
 from authward.stores.transactions import Transaction
 
 ERASED_AT_ONCE = 500
 _LOWEST = -(2**63)
+_WIDTH = len(STORED)
 
 _at, _id = audit_events.c.at, audit_events.c.id
 _WANTED = bindparam("wanted", type_=Text())
-_CHAIN = [audit_events.c[name] for name in ("writer", "seq", "hash", "who_salt", "what_salt")]
 _OF = (
-    select(
-        _id,
-        audit_events.c.actor,
-        audit_events.c.subject,
-        audit_events.c.ip,
-        *_CHAIN,
-        audit_writers.c.kid,
-    )
+    select(*STORED, *SIGNED_HEADS.selected_columns)
     .outerjoin(audit_writers, audit_writers.c.writer == audit_events.c.writer)
     .where(
         _id > bindparam("last", type_=BigInteger()),
@@ -107,36 +102,50 @@ class SqlAudit:
             # Of one row somebody else may erase who did it, while we erase to whom.
             await tx.rows(LOCK)
         rows = await tx.rows(_OF, {"wanted": user_id, "last": last})
-        left = {row.id for row in rows if row.writer is not None and row.kid not in keys.secrets}
-        for row in rows:
-            if row.id in left:
-                continue
-            what = row.subject == user_id
-            # An address beside no actor is that of whom the row is about; no address is an
-            # operator's, on this machine.
-            who = row.actor == user_id or (row.actor is None and what and row.ip != "")
-            values: dict[str, Any] = {}
-            if who:
-                values |= {"actor": None, "ip": "", "user_agent": "", "request_id": ""}
-            if what:
-                values |= {"subject": None, "session": None, "detail": {}}
-            if row.writer is not None:
-                values |= {"who_salt": None} if who else {}
-                values |= {"what_salt": None} if what else {}
-                values["erased"] = erasure_mac(
-                    keys.secrets[row.kid],
-                    row.writer,
-                    row.seq,
-                    row.hash,
-                    who=who or row.who_salt is None,
-                    what=what or row.what_salt is None,
-                )
-            await tx.run(update(audit_events).where(_id == row.id).values(values))
-        erased = Erased(len(rows) - len(left), tuple(sorted(left)))
-        return erased, rows[-1].id if len(rows) == ERASED_AT_ONCE else None
+        left = []
+        for found in rows:
+            row, [*head, mac, _] = StoredRow(*found[:_WIDTH]), found[_WIDTH:]
+            secret = _secret_of(keys, row, Head(*head), mac)
+            if secret is None:
+                left.append(row.id)
+            else:
+                values = _erased(row, user_id, secret)
+                await tx.run(update(audit_events).where(_id == row.id).values(values))
+        erased = Erased(len(rows) - len(left), tuple(left))
+        return erased, rows[-1][0] if len(rows) == ERASED_AT_ONCE else None
 
     async def _rows(self, statement: Select[Any]) -> list[AuditRow]:
         return [readable(row) for row in await self._database.read(statement)]
+
+
+def _secret_of(keys: AuditKeys, row: StoredRow, head: Head, mac: Any) -> bytes | None:
+    """What to sign an erasure with: nothing of a row in no chain. None if it is to be left: what
+    was edited is evidence, and to sign for it would be to say that it was not.
+    """
+    if row.writer is None:
+        return b"" if bare(row) else None
+    if not signed_by_us(keys, head, mac):
+        return None
+    secret = keys.secrets[head.kid]
+    return secret if may_be_erased(secret, row) else None
+
+
+def _erased(row: StoredRow, user_id: str, secret: bytes) -> dict[str, Any]:
+    """The columns of a row without what they tell of an account."""
+    what = row.subject == user_id
+    # An address beside no actor is that of whom the row is about; no address is an operator's, on
+    # this machine.
+    who = row.actor == user_id or (row.actor is None and what and row.ip != "")
+    values: dict[str, Any] = {}
+    if who:
+        values |= {"actor": None, "ip": "", "user_agent": "", "request_id": "", "who_salt": None}
+    if what:
+        values |= {"subject": None, "session": None, "detail": {}, "what_salt": None}
+    if row.writer is not None:
+        values["erased"] = erasure_of(
+            secret, row, who=who or row.who_salt is None, what=what or row.what_salt is None
+        )
+    return values
 
 
 def _page(query: AuditQuery, limit: int, before: tuple[int, int] | None) -> Select[Any]:

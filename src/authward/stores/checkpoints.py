@@ -23,17 +23,15 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError
 
 from authward.core.anchors import Anchor, Anchors, Kept, anchor_of, signed_anchors
-from authward.core.chain import (
-    Checkpoint,
-    Head,
-    body_of,
-)
-from authward.core.chain_proof import HeldUp, Problem, Proof, Prover, Pruned, StoredRow
+from authward.core.audit_rows import StoredRow
+from authward.core.chain import Checkpoint, Head, body_of
+from authward.core.chain_proof import HeldUp, Problem, Proof, Prover, Pruned
 from authward.stores.chains import LOCK
 from authward.stores.database import Database, Read
 from authward.stores.engines import away
-from authward.stores.expressions import NOW, JsonText
+from authward.stores.expressions import NOW
 from authward.stores.heads import SIGNED_HEADS, Standing, head_of, standing
+from authward.stores.readable import STORED
 from authward.stores.schema import audit_checkpoints, audit_events, audit_writers
 from authward.stores.signed import free_number, last_signed, settled, told_between
 from authward.stores.transactions import Transaction
@@ -43,13 +41,9 @@ SEGMENT = 250
 """Rows that are verified and deleted at once: others must get their turn between."""
 _LOWEST, _HIGHEST = -(2**63), 2**63 - 1
 
-_ROW = [
-    JsonText(audit_events.c[name]) if name == "detail" else audit_events.c[name]
-    for name in StoredRow._fields
-]
 _FROM = bindparam("from", type_=BigInteger())
 _WRITER = bindparam("chain", type_=String())
-_ROWS = select(*_ROW).where(audit_events.c.id >= _FROM).order_by(audit_events.c.id).limit(STEP)
+_ROWS = select(*STORED).where(audit_events.c.id >= _FROM).order_by(audit_events.c.id).limit(STEP)
 _IDS = select(audit_events.c.id).where(audit_events.c.id >= _FROM).order_by(audit_events.c.id)
 _COUNT = select(func.count()).select_from(audit_events)
 _CHECKPOINT = select(audit_checkpoints).order_by(audit_checkpoints.c.number)
@@ -91,7 +85,7 @@ _FIRST_AT = (
 )
 _TO_PRUNE = SIGNED_HEADS.where(_FIRST_AT < _BEFORE).order_by(audit_writers.c.writer)
 _SEGMENT = (
-    select(*_ROW)
+    select(*STORED)
     .where(audit_events.c.writer == _WRITER)
     .order_by(audit_events.c.seq)
     .limit(SEGMENT)

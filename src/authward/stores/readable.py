@@ -10,8 +10,9 @@ from typing import Any
 from sqlalchemy import Row
 
 from authward.core.audit import Client, Event
+from authward.core.audit_rows import StoredRow
 from authward.ports import AuditRow
-from authward.stores.expressions import AsIs, Whole
+from authward.stores.expressions import AsIs, JsonText, Whole
 from authward.stores.schema import audit_events
 
 _TEXTS = (
@@ -25,6 +26,12 @@ COLUMNS = [
     Whole(audit_events.c.at).label("at"),
     *(AsIs(audit_events.c[name]).label(name) for name in _TEXTS),
 ]
+
+STORED = [
+    JsonText(audit_events.c[name]) if name == "detail" else audit_events.c[name]
+    for name in StoredRow._fields
+]
+"""The columns of a `StoredRow`, for verifying: exactly what is there."""
 
 
 def readable(row: Row[Any]) -> AuditRow:
