@@ -644,6 +644,9 @@ EDITS = {
     "nothing": "detail = 'null'",
     "a fraction": """detail = '{"a": 1.5}'""",
     "a number that is too long": """detail = '{"a": 9223372036854775808}'""",
+    "a lone surrogate": r"""detail = '{"a": "\ud800"}'""",
+    "a name with a lone surrogate": r"""detail = '{"\udc80": "a"}'""",
+    "a NUL": r"""detail = '{"a": "\u0000"}'""",
     "another kind": "kind = 'x', outcome = 'y'",
 }
 NESTED = "detail = '" + "[" * 2000 + "]" * 2000 + "'"
@@ -689,6 +692,7 @@ class TestEditedRows:
         for found in (exported, latest, pages):
             assert len(found) == 7
             shown = [json.loads(json.dumps(row_data(one))) for one in found]
+            assert json.dumps(shown, ensure_ascii=False).encode()
             assert {f"n{number}" for number in (0, 1, 2, 4, 5, 6)} <= {one["kind"] for one in shown}
         first = (await proof_of(store)).first
         assert first is not None

@@ -11,6 +11,7 @@ from sqlalchemy import Row
 
 from authward.core.audit import Client, Event
 from authward.core.audit_rows import StoredRow
+from authward.core.text import storable
 from authward.ports import AuditRow
 from authward.stores.expressions import AsIs, JsonText, Whole
 from authward.stores.schema import audit_events
@@ -59,10 +60,13 @@ def _detail(stored: str) -> dict[str, str | int]:
         found = json.loads(stored)
     except (ValueError, RecursionError):
         found = None
-    if isinstance(found, dict) and all(map(_plain, found.values())):
+    if isinstance(found, dict) and all(map(_plain, (*found, *found.values()))):
         return found
     return {"unreadable": stored[:_SHOWN]}
 
 
 def _plain(value: object) -> bool:
-    return isinstance(value, str) or (isinstance(value, int) and -_MOST <= value < _MOST)
+    # An escape makes a lone surrogate, which no answer, file or terminal takes.
+    if isinstance(value, str):
+        return storable(value)
+    return isinstance(value, int) and -_MOST <= value < _MOST
