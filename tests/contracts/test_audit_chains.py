@@ -588,6 +588,48 @@ class TestErasing:
         [last] = await begun.audit.page(AuditQuery(user=EVE), 2, before=None)
         assert await begun.audit.erase(EVE) == (0, (last.id,))
 
+    async def test_rows_of_the_first_and_the_last_id(self, begun: SqlStore) -> None:
+        """Moved there they do not verify, nor do they hide."""
+        lowest, highest = -(2**63), 2**63 - 1
+        await begun.audit.record([happened(subject=ADA) for _ in range(502)])
+        ids = [row.id for row in await begun.audit.after(AuditQuery(), 600, last=None)]
+        for row_id, there in ((ids[0], lowest), (ids[1], highest)):
+            await run(
+                begun, "UPDATE audit_events SET id = :there WHERE id = :id", id=row_id, there=there
+            )
+        await run(begun, "DELETE FROM audit_events WHERE id = :id", id=ids[2])
+        await run(begun, "DELETE FROM audit_events WHERE id = :id", id=ids[3])
+        assert await begun.audit.erase(ADA) == (500, ())
+        assert await begun.audit.erase(ADA) == (0, ())
+
+    @pytest.mark.parametrize(
+        "edit",
+        ["ip = CAST(x'ff' AS TEXT)", "detail = CAST(x'ff' AS TEXT)", "hash = CAST(x'ff' AS TEXT)"],
+    )
+    async def test_a_row_that_cannot_be_read_keeps_none_from_being_erased(
+        self, stores: Stores, sqlite_database: str, edit: str
+    ) -> None:
+        store = await stores(sqlite_database)
+        await store.chains.checkpoint()
+        await store.audit.record([happened(f"n{number}", subject=ADA) for number in range(5)])
+        [row] = await store.audit.page(AuditQuery(kind="n2"), 1, before=None)
+        await run(store, f"UPDATE audit_events SET {edit} WHERE id = :id", id=row.id)
+        assert await store.audit.erase(ADA) == (4, (row.id,))
+        assert [one.event.subject for one in await store.audit.latest(5)].count(ADA) == 1
+        proof = await proof_of(store)
+        assert {one.row for one in proof.problems} <= {row.id, row.id + 1}
+
+    async def test_a_head_that_cannot_be_read_keeps_none_of_other_chains(
+        self, stores: Stores, sqlite_database: str
+    ) -> None:
+        store, other = await stores(sqlite_database), await stores(sqlite_database)
+        await store.chains.checkpoint()
+        await store.audit.record([happened(subject=ADA)])
+        await run(store, "UPDATE audit_writers SET mac = CAST(x'ff' AS TEXT)")
+        await other.audit.record([happened(subject=ADA)])
+        [_, left] = await store.audit.latest(2)
+        assert await store.audit.erase(ADA) == (1, (left.id,))
+
 
 class TestReading:
     async def filled(self, store: SqlStore, clock: TurnedClock) -> list[int]:
@@ -639,6 +681,7 @@ EDITS = {
     "a time before all": "at = -9223372036854775808",
     "the highest id": "id = 9223372036854775806",
     "an id below all": "id = -5",
+    "the lowest id there can be": "id = -9223372036854775808",
     "an object within": """detail = '{"a": {"b": 1}}'""",
     "an array": "detail = '[1]'",
     "nothing": "detail = 'null'",

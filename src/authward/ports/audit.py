@@ -62,17 +62,17 @@ class AuditLog(Protocol):
         """Up to `limit` rows, the latest first. `before` is the (at, id) of the last one seen."""
         ...
 
-    async def after(self, query: AuditQuery, limit: int, *, last: int) -> list[AuditRow]:
-        """Up to `limit` rows of a higher id than `last`, in the order of ids. On PostgreSQL a row
-        of a lower id may still appear later.
+    async def after(self, query: AuditQuery, limit: int, *, last: int | None) -> list[AuditRow]:
+        """Up to `limit` rows of a higher id than `last`, the first ones if it is None, in the order
+        of ids. On PostgreSQL a row of a lower id may still appear later.
         """
         ...
 
     async def erase(self, user_id: str) -> Erased:
         """Erase what the rows tell of an account: as actor, and as subject. Kinds, times and
-        outcomes stay, and so do the chains. A row that was edited is left, as we would sign for
-        that; and one whose chain has no head of ours: nobody could tell later that we erased it.
-        Not one transaction.
+        outcomes stay, and so do the chains. What cannot be read is left, and what was edited,
+        as we would sign for that; and a row whose chain has no head of ours: nobody could tell
+        later that we erased it. Not one transaction.
         """
         ...
 

@@ -24,7 +24,6 @@ _EVER = 2**62
 _STEP = 1000
 _CLOCKS_APART = 3_600_000
 """Milliseconds by which the clocks of two processes may differ, and nobody has to hear of it."""
-_BELOW_ALL = -(2**63)
 
 log = logging.getLogger("authward.audit")
 
@@ -129,8 +128,8 @@ class Trail:
             shown, cursor_of(shown[-1].at, shown[-1].id) if len(found) > limit else None
         )
 
-    async def rows(self, query: AuditQuery, *, last: int = _BELOW_ALL) -> AsyncIterator[AuditRow]:
-        """All rows of a higher id than `last`, in the order of ids."""
+    async def rows(self, query: AuditQuery, *, last: int | None = None) -> AsyncIterator[AuditRow]:
+        """All rows, or those of a higher id than `last`, in the order of ids."""
         while some := await self._audit.after(query, _STEP, last=last):
             for row in some:
                 yield row

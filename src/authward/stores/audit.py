@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
+    Row,
     Select,
     Text,
     bindparam,
@@ -19,6 +20,7 @@ from sqlalchemy import (
     union,
     update,
 )
+from sqlalchemy.exc import DBAPIError
 
 from authward.core.audit import Event
 from authward.core.audit_rows import StoredRow, bare, erasure_of, may_be_erased
@@ -26,22 +28,22 @@ from authward.core.chain import AuditKeys, Head, signed_by_us
 from authward.ports import AuditQuery, AuditRow, Erased
 from authward.stores.chains import LOCK
 from authward.stores.database import Database
+from authward.stores.engines import away
 from authward.stores.heads import SIGNED_HEADS
 from authward.stores.readable import COLUMNS, STORED, readable
 from authward.stores.schema import audit_events, audit_writers
 from authward.stores.transactions import Transaction
 
 ERASED_AT_ONCE = 500
-_LOWEST = -(2**63)
+_LOWEST, _HIGHEST = -(2**63), 2**63 - 1
 _WIDTH = len(STORED)
 
 _at, _id = audit_events.c.at, audit_events.c.id
 _WANTED = bindparam("wanted", type_=Text())
 _OF = (
-    select(*STORED, *SIGNED_HEADS.selected_columns)
-    .outerjoin(audit_writers, audit_writers.c.writer == audit_events.c.writer)
+    select(_id)
     .where(
-        _id > bindparam("last", type_=BigInteger()),
+        _id >= bindparam("from", type_=BigInteger()),
         _id.in_(
             union(
                 select(_id).where(audit_events.c.subject == _WANTED),
@@ -51,6 +53,11 @@ _OF = (
     )
     .order_by(_id)
     .limit(ERASED_AT_ONCE)
+)
+_WITH_HEADS = (
+    select(*STORED, *SIGNED_HEADS.selected_columns)
+    .outerjoin(audit_writers, audit_writers.c.writer == audit_events.c.writer)
+    .where(_id.in_(bindparam("ids", type_=BigInteger(), expanding=True)))
 )
 
 
@@ -78,8 +85,10 @@ class SqlAudit:
     ) -> list[AuditRow]:
         return await self._rows(_page(query, limit, before))
 
-    async def after(self, query: AuditQuery, limit: int, *, last: int) -> list[AuditRow]:
-        found = select(*COLUMNS).where(_id > last, *_conditions(query, by_id=True))
+    async def after(self, query: AuditQuery, limit: int, *, last: int | None) -> list[AuditRow]:
+        found = select(*COLUMNS).where(*_conditions(query, by_id=True))
+        if last is not None:
+            found = found.where(_id > last)
         if query.user is not None:
             found = found.where(
                 or_(audit_events.c.subject == query.user, audit_events.c.actor == query.user)
@@ -87,32 +96,43 @@ class SqlAudit:
         return await self._rows(found.order_by(_id).limit(limit))
 
     async def erase(self, user_id: str) -> Erased:
-        done, last = Erased(0, ()), _LOWEST
+        done, start = Erased(0, ()), _LOWEST
         while True:
-            some, at = await self._database.write(partial(self._erase, user_id, last))
-            done = Erased(done.rows + some.rows, done.left + some.left)
-            if at is None:
+            ids, left = await self._database.write(partial(self._erase, user_id, start))
+            done = Erased(done.rows + len(ids) - len(left), done.left + left)
+            if len(ids) < ERASED_AT_ONCE or ids[-1] == _HIGHEST:
                 return done
-            last = at
+            start = ids[-1] + 1
 
-    async def _erase(self, user_id: str, last: int, tx: Transaction) -> tuple[Erased, int | None]:
-        """Some rows after `last`; the last of them, if there may be more."""
+    async def _erase(
+        self, user_id: str, start: int, tx: Transaction
+    ) -> tuple[list[int], tuple[int, ...]]:
+        """Some rows from `start` on, by id; and which of them are left."""
         keys = self._database.chains.signing
         if self._database.postgresql:
             # Of one row somebody else may erase who did it, while we erase to whom.
             await tx.rows(LOCK)
-        rows = await tx.rows(_OF, {"wanted": user_id, "last": last})
-        left = []
-        for found in rows:
+        ids = [row.id for row in await tx.rows(_OF, {"wanted": user_id, "from": start})]
+        left = set(ids)
+        for found in await self._with_heads(ids, tx):
             row, [*head, mac, _] = StoredRow(*found[:_WIDTH]), found[_WIDTH:]
             secret = _secret_of(keys, row, Head(*head), mac)
-            if secret is None:
-                left.append(row.id)
-            else:
+            if secret is not None:
                 values = _erased(row, user_id, secret)
                 await tx.run(update(audit_events).where(_id == row.id).values(values))
-        erased = Erased(len(rows) - len(left), tuple(left))
-        return erased, rows[-1][0] if len(rows) == ERASED_AT_ONCE else None
+                left.remove(row.id)
+        return ids, tuple(sorted(left))
+
+    async def _with_heads(self, ids: Sequence[int], tx: Transaction) -> Sequence[Row[Any]]:
+        """Those of the rows that can be read. On SQLite one may hold text that is none."""
+        try:
+            return await tx.rows(_WITH_HEADS, {"ids": ids})
+        except DBAPIError as error:
+            if self._database.postgresql or away(error):
+                raise
+            if len(ids) == 1:
+                return ()
+        return [row for one in ids for row in await self._with_heads([one], tx)]
 
     async def _rows(self, statement: Select[Any]) -> list[AuditRow]:
         return [readable(row) for row in await self._database.read(statement)]
