@@ -11,8 +11,9 @@ import click
 
 from authward.cli.accounts import email_or_id, on_database, operator, someone_there
 from authward.cli.common import NOT_SO, database_option, json_option, say_json
-from authward.cli.export import Writer, output_to, writer_of
+from authward.cli.export import Writer, writer_of
 from authward.cli.moments import moment_option
+from authward.cli.output import STDOUT, output_to
 
 if TYPE_CHECKING:
     from authward.core.anchors import Kept
@@ -106,7 +107,7 @@ def export(form: str, output: str, database_url: str | None, as_json: bool, **fi
 
     In CSV a cell that a spreadsheet would take for a formula begins with an apostrophe.
     """
-    if as_json and output == "-":
+    if as_json and output in STDOUT:
         raise click.UsageError("--json says how many there were: it needs -o FILE.")
 
     async def work(services: Services) -> int:

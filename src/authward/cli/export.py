@@ -4,13 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import stat
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, TextIO, cast
-
-import click
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
     from authward.ports import AuditRow
@@ -18,31 +13,6 @@ if TYPE_CHECKING:
 Writer = Callable[["AuditRow"], None]
 # What a spreadsheet takes for the beginning of a formula (CWE-1236), the full-width forms too.
 _FORMULA = tuple("=+-@\t\r\n|%\uff1d\uff0b\uff0d\uff20")
-
-
-@contextmanager
-def output_to(path: str) -> Iterator[TextIO]:
-    """Standard output if `path` is `-`, or else a file for our eyes only, whatever was there
-    before: rows hold addresses and user agents. Raises click.FileError.
-    """
-    if path == "-":
-        with click.open_file("-", "w", encoding="utf-8") as stdout:
-            yield cast("TextIO", stdout)
-        return
-    try:
-        file = open(path, "w", encoding="utf-8", opener=_for_us_alone)  # noqa: SIM115
-    except OSError as error:
-        raise click.FileError(path, hint=error.strerror) from None
-    with file:
-        yield file
-
-
-def _for_us_alone(path: str, flags: int) -> int:
-    descriptor = os.open(path, flags | os.O_CLOEXEC, 0o600)
-    # Not of a pipe or a terminal, which are what they are.
-    if stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.fchmod(descriptor, 0o600)
-    return descriptor
 
 
 def writer_of(form: str, output: TextIO) -> Writer:
