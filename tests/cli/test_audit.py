@@ -130,7 +130,7 @@ def test_an_export_is_for_ones_own_eyes(run: Run, told: Path) -> None:
 
 
 def test_progress_is_told(run: Run, told: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("authward.cli.audit._PROGRESS", 2)
+    monkeypatch.setattr("authward.cli.progress.EVERY", 2)
     assert "exported 4\n" in run("audit export -o log.jsonl").stderr
     assert "verified 4 of 4\n" in run("audit verify").stderr
     assert "pruned 1\n" not in run("audit prune --before 0s --yes").stderr
@@ -267,7 +267,7 @@ def test_old_rows_are_pruned(run: Run, told: Path, monkeypatch: pytest.MonkeyPat
     problem = said(run("audit prune --before 2100-01-01T00:00:00Z --yes --json", code=1))["problem"]
     assert problem == {"row": 2, "why": "was edited"}
     edit(told, "UPDATE audit_events SET kind = 'user.created' WHERE id = 2")
-    monkeypatch.setattr("authward.cli.audit.someone_there", lambda: True)
+    monkeypatch.setattr("authward.cli.prune.someone_there", lambda: True)
     assert "Aborted" in run("audit prune --before 0s", input="n\n", code=1).output
     pruned = run("audit prune --before 2100-01-01T00:00:00Z", input="y\n").stdout
     assert "rows\n" in pruned
@@ -293,7 +293,7 @@ def test_how_many_would_be_pruned_is_told_first(
     assert (found["matched"], found["pruned"], found["anchor"]) == (4, 0, None)
     refused = run("audit prune --before 2100-01-01T00:00:00Z", code=2)
     assert "Say --yes, or --dry-run." in refused.output
-    monkeypatch.setattr("authward.cli.audit.someone_there", lambda: True)
+    monkeypatch.setattr("authward.cli.prune.someone_there", lambda: True)
     asked = run("audit prune --before 2100-01-01T00:00:00Z", input="n\n", code=1)
     assert asked.stdout == f"{would}\n"
     assert "Delete them?" in asked.stderr

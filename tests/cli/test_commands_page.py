@@ -128,7 +128,7 @@ def place(database: Path) -> Iterator[Path]:
     """
     with pytest.MonkeyPatch.context() as patch:
         make_hashing_cheap(patch)
-        for module in ("accounts", "audit", "keys", "sessions", "users"):
+        for module in ("accounts", "audit", "prune", "keys", "sessions", "users"):
             patch.setattr(f"authward.cli.{module}.someone_there", lambda: True)
         yield database
 
