@@ -57,6 +57,8 @@ class Front:
                 "cors: would replace origins, which are set too. Name them in the policy, "
                 "or leave cors out"
             )
+        if cors is not None and settings.production and not settings.dangerously_plain_http:
+            cors = cors.https_only()
         self._settings = settings
         self._running = self.running = running
         self._clock = clock

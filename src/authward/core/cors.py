@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from copy import copy
 from difflib import get_close_matches
 from inspect import iscoroutinefunction
 from typing import Any, NamedTuple
@@ -75,10 +76,12 @@ class CorsPolicy:
         "_credentials",
         "_exact",
         "_exposed",
+        "_https_only",
         "_preflight",
         "_private_network",
         "_subdomains",
         "named",
+        "plain",
     )
 
     def __init__(
@@ -117,8 +120,27 @@ class CorsPolicy:
         self._exact = {one: self._made(one) for one in named}
         self.named = {one.encode(): grant.actual for one, grant in self._exact.items()}
         """What `actual` says to the origins that are named, as browsers send them."""
+        below = (rule.apex for rule in self._subdomains)
+        self.plain = tuple(one for one in (*named, *below) if one.startswith("http:"))
+        """The origins and rules that are named, and are of plain http."""
+        self._https_only = False
         self._below: dict[str, Grant] = {}
         self._asked: dict[str, Grant] = {}
+
+    def https_only(self) -> CorsPolicy:
+        """This policy without any origin of plain http, whatever a rule or `allow` says: whoever
+        sits on the network can be any of those. Only one that lets in all, without credentials,
+        lets in those too. Raises ConfigurationError where one is named.
+        """
+        if self.plain:
+            raise ConfigurationError(
+                f"cors: '{self.plain[0]}' is plain http, where anybody on the network can be that "
+                f"page. Did you mean '{self.plain[0].replace('http', 'https', 1)}'?"
+            )
+        only = copy(self)
+        only._https_only = True
+        only._below, only._asked = {}, {}
+        return only
 
     def allows(self, origin: str) -> bool:
         """Whether this Origin header names an allowed origin."""
@@ -152,6 +174,8 @@ class CorsPolicy:
         known = self._exact.get(parsed)
         if known is not None:
             return known
+        if self._https_only and parsed.startswith("http:"):
+            return self._any
         if any(rule.hold(parsed) for rule in self._subdomains):
             return self._remembered(self._below, parsed)
         # Not a value that merely counts as true: a coroutine does, and nobody awaited it.

@@ -73,7 +73,7 @@ class Subdomains:
     Raises ConfigurationError.
     """
 
-    __slots__ = ("_apex", "_port", "_scheme")
+    __slots__ = ("_apex", "_port", "_scheme", "apex")
 
     def __init__(self, written: str, option: str) -> None:
         parsed = configured_origin(written.replace("://*.", "://", 1), option)
@@ -82,6 +82,8 @@ class Subdomains:
                 f"{option}: '{written}' has a wildcard. All names below are meant anyway. "
                 f"Did you mean '{parsed}'?"
             )
+        self.apex = parsed
+        """The one they are below."""
         self._scheme, host, self._port = _parts(parsed)
         self._apex = host
         check_apex(host, option, written)
