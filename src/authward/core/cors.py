@@ -6,10 +6,10 @@ import re
 from collections.abc import Callable, Iterable
 from copy import copy
 from difflib import get_close_matches
-from inspect import iscoroutinefunction
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from authward.core.flags import flag
+from authward.core.functions import plain_function
 from authward.core.origins import Subdomains, configured_origin, parse_origin
 from authward.core.paths import several
 from authward.errors import ConfigurationError
@@ -102,7 +102,7 @@ class CorsPolicy:
         self._subdomains = tuple(
             Subdomains(one, "subdomains_of") for one in several("subdomains_of", subdomains_of)
         )
-        self._allow = _callable(allow)
+        self._allow = plain_function("allow", allow, "origin")
         flag("dangerously_allow_any_origin", dangerously_allow_any_origin)
         self._credentials = flag("credentials", credentials)
         self._private_network = flag("private_network", private_network)
@@ -219,21 +219,6 @@ def _any_origin(named: list[str], others: bool, credentials: bool, dangerously: 
     if others or set(named) != {"*"}:
         raise ConfigurationError("origins: beside '*' nothing else counts. Remove the rest, or '*'")
     return True
-
-
-def _callable(allow: Any) -> Callable[[str], bool] | None:
-    # What an async function returns counts as true, whatever it would say.
-    if allow is not None and (
-        not callable(allow)
-        or iscoroutinefunction(allow)
-        or iscoroutinefunction(getattr(allow, "__call__", None))  # noqa: B004
-    ):
-        raise ConfigurationError(
-            "allow: takes a plain function of one origin, not async. "
-            "Keep what it decides by in memory"
-        )
-    checked: Callable[[str], bool] | None = allow
-    return checked
 
 
 def _methods(given: Iterable[str], credentials: bool) -> list[str]:

@@ -8,13 +8,13 @@ import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import KW_ONLY, dataclass
 from hashlib import blake2b
-from inspect import iscoroutinefunction
 from typing import Literal, Protocol, runtime_checkable
 from uuid import UUID
 
 from starlette.types import Scope
 
 from authward.core.clients import Networks
+from authward.core.functions import plain_function
 from authward.core.limits import Decision, Limit, SlidingWindows
 from authward.core.paths import Paths, below_mount, several
 from authward.core.principal import Principal
@@ -171,12 +171,10 @@ def _check_functions(policy: Policy, limit: Limit) -> None:
         )
     if not callable(by) and by not in ("client", "principal"):
         raise ConfigurationError(f"by: {by!r} is unknown. Take 'client', 'principal' or a function")
-    if skip is not None and not callable(skip):
-        raise ConfigurationError(f"skip: {skip!r} is no function. Write skip=lambda scope: …")
-    for option, function in (("by", by), ("cost", cost), ("skip", skip)):
-        # What it returns is true: everything would be skipped.
-        if iscoroutinefunction(function) or iscoroutinefunction(type(function).__call__):
-            raise ConfigurationError(f"{option}: is not awaited. Write def, not async def")
+    for option, function in (("by", by), ("cost", cost)):
+        if callable(function):
+            plain_function(option, function, "scope")
+    plain_function("skip", skip, "scope")
 
 
 def _principal(scope: Scope) -> object:
