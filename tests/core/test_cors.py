@@ -417,6 +417,12 @@ def test_what_can_only_be_asked_is_taken_as_own():
     assert configured_own(own, "own") is own
 
 
+@pytest.mark.parametrize("own", [None, True, 5, frozenset])
+def test_own_origins_that_are_none(own: Any):
+    with pytest.raises(ConfigurationError, match=r"own: .* is no list of origins. Write own="):
+        configured_own(own, "own")
+
+
 def test_a_text_of_own_origins_would_match_by_its_parts():
     with pytest.raises(ConfigurationError, match=r"^own: .*own=\['https://app.example.com'\]"):
         configured_own(APP, "own")

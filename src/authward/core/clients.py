@@ -9,6 +9,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from authward.core.audit import Client
+from authward.core.paths import several
 from authward.errors import ConfigurationError
 
 Headers = Iterable[tuple[bytes, bytes]]
@@ -57,7 +58,9 @@ class Networks:
         """`but` are words that may be among the texts."""
         if isinstance(texts, str):
             raise ConfigurationError(f"{option}: '{texts}' is no list. Write ['{texts}']")
-        self._networks = tuple(_network(option, text) for text in texts if text not in but)
+        # Of a number Python would make an address: 0 is 0.0.0.0.
+        named = several(option, texts)
+        self._networks = tuple(_network(option, text) for text in named if text not in but)
         self.seen: dict[str, bool] = {}
 
     def __bool__(self) -> bool:
@@ -117,8 +120,8 @@ class ClientRule:
             raise ConfigurationError(
                 f"header: '{header}' is no header's name. Take 'x-forwarded-for' or 'forwarded'"
             )
-        if not 32 <= ipv6_prefix <= 128:
-            raise ConfigurationError(f"ipv6_prefix: {ipv6_prefix} is not in 32 to 128. Take 56")
+        if type(ipv6_prefix) is not int or not 32 <= ipv6_prefix <= 128:
+            raise ConfigurationError(f"ipv6_prefix: {ipv6_prefix!r} is not in 32 to 128. Take 56")
         self._unix_trusted = UNIX in trusted_proxies
         self._header = header.lower().encode()
         self._host_bits = 128 - ipv6_prefix

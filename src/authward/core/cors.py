@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from copy import copy
-from difflib import get_close_matches
 from typing import NamedTuple
 
 from authward.core.flags import flag
 from authward.core.functions import plain_function
+from authward.core.methods import check_method
 from authward.core.origins import Subdomains, configured_origin, parse_origin
 from authward.core.paths import several
 from authward.errors import ConfigurationError
@@ -28,17 +28,6 @@ REMEMBERED = 1024
 
 _LONGEST_AGE = 86_400  # Firefox caps here, Chromium at two hours
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)  # RFC 9110 section 5.6.2
-# The HTTP Method Registry of IANA, and QUERY; without PRI, which is no request's (RFC 9113).
-_REGISTERED_METHODS = frozenset(
-    {
-        *("ACL", "BASELINE-CONTROL", "BIND", "CHECKIN", "CHECKOUT", "CONNECT", "COPY", "DELETE"),
-        *("GET", "HEAD", "LABEL", "LINK", "LOCK", "MERGE", "MKACTIVITY", "MKCALENDAR", "MKCOL"),
-        *("MKREDIRECTREF", "MKWORKSPACE", "MOVE", "OPTIONS", "ORDERPATCH", "PATCH", "POST"),
-        *("PROPFIND", "PROPPATCH", "PUT", "QUERY", "REBIND", "REPORT", "SEARCH", "TRACE"),
-        *("UNBIND", "UNCHECKOUT", "UNLINK", "UNLOCK", "UPDATE", "UPDATEREDIRECTREF"),
-        "VERSION-CONTROL",
-    }
-)
 _FORBIDDEN_METHODS = frozenset({"CONNECT", "TRACE", "TRACK"})
 _FORBIDDEN_RESPONSE_HEADERS = frozenset({"set-cookie", "set-cookie2"})
 _PRIVATE_NETWORK: Header = (b"access-control-allow-private-network", b"true")
@@ -229,10 +218,8 @@ def _methods(given: Iterable[str], credentials: bool) -> list[str]:
         if method != method.upper():
             # Methods are compared as they are written: 'patch' would never match.
             raise ConfigurationError(f"methods: '{method}'. Did you mean '{method.upper()}'?")
-        if method != "*" and method not in _REGISTERED_METHODS:
-            guess = get_close_matches(method, sorted(_REGISTERED_METHODS), 1)
-            cure = f"Did you mean '{guess[0]}'?" if guess else "Take one that is registered at IANA"
-            raise ConfigurationError(f"methods: '{method}' is no HTTP method. {cure}")
+        if method != "*":
+            check_method(method)
     return methods
 
 

@@ -61,6 +61,10 @@ def configured_own(given: Container[str], option: str) -> Container[str]:
     is. Raises ConfigurationError.
     """
     if not isinstance(given, Iterable):
+        if isinstance(given, type) or not isinstance(given, Container):
+            raise ConfigurationError(
+                f"{option}: {given!r} is no list of origins. Write {option}=['https://…']"
+            )
         return given
     # `in` finds a part of a text: 'https://app.example' in 'https://app.example.com'.
     return frozenset(configured_origin(one, option) for one in several(option, given))

@@ -48,9 +48,11 @@ class BearerAuth:
         clock: Clock | None = None,
     ) -> None:
         for option, value in (("issuer", issuer), ("audience", audience)):
-            if not value:
+            named: object = value
+            if not isinstance(named, str) or not named:
+                shown = f"{named!r} is no text" if named else "missing"
                 raise ConfigurationError(
-                    f"{option}: missing. Say what the server's AUTHWARD_{option.upper()} says"
+                    f"{option}: {shown}. Say what the server's AUTHWARD_{option.upper()} says"
                 )
         self._app = app
         self._policy = TokenPolicy(issuer, audience, access_ttl=0, refresh_ttl=0)
