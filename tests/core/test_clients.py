@@ -349,6 +349,22 @@ def test_proxies_that_cannot_be_trusted(text: str, cure: str):
     assert cure in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    "halves",
+    [
+        ["0.0.0.0/1", "128.0.0.0/1"],
+        ["128.0.0.0/1", "10.0.0.0/8", "64.0.0.0/2", "0.0.0.0/2"],
+        ["0.0.0.0/1", "::ffff:128.0.0.0/97"],
+        ["::/1", "unix", "8000::/1"],
+    ],
+)
+def test_everyone_piece_by_piece(halves: list[str]):
+    with pytest.raises(ConfigurationError, match="trusted_proxies: this trusts everyone"):
+        ClientRule(halves)
+    assert Networks("allow", [one for one in halves if one != "unix"]).everyone
+    assert not Networks("allow", [one for one in halves if one != "unix"][:-1]).everyone
+
+
 @pytest.mark.parametrize("proxies", [[0], [b"10.0.0.1"], [None], None, 5])
 def test_proxies_that_are_no_texts(proxies: Any):
     """Of a number Python would make an address: 0 is 0.0.0.0."""

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    collapse_addresses,
+    ip_address,
+    ip_network,
+)
 from itertools import islice
 from typing import NamedTuple
 
@@ -68,8 +76,12 @@ class Networks:
 
     @property
     def everyone(self) -> bool:
-        """Whether every IPv4 or every IPv6 address is one of them."""
-        return any(network.prefixlen == 0 for network in self._networks)
+        """Whether every IPv4 or every IPv6 address is one of them, be it piece by piece."""
+        fours = [one for one in self._networks if isinstance(one, IPv4Network)]
+        sixes = [one for one in self._networks if isinstance(one, IPv6Network)]
+        return any(one.prefixlen == 0 for one in collapse_addresses(fours)) or any(
+            one.prefixlen == 0 for one in collapse_addresses(sixes)
+        )
 
     def __contains__(self, address: str) -> bool:
         found = self.seen.get(address)
