@@ -40,7 +40,10 @@ ANYONE: dict[str, Any] = {"origins": ["*"], "credentials": False}
         ({"origins": ["null"]}, "origins: 'null'"),
         ({"origins": [APP + "/x"]}, "origins: .*Did you mean 'https://app.example.com'"),
         ({"origins": ["https://me@a.example"]}, "origins: .*Did you mean 'https://a.example'"),
-        ({"origins": ["https://*.example.com"]}, "origins: .*is not an origin"),
+        (
+            {"origins": ["https://*.example.com"]},
+            r"origins: .*is not an origin.* or say subdomains_of=\['https://example.com'\]$",
+        ),
         ({"origins": ["a.example"]}, "origins: .*Did you mean 'https://a.example'"),
         ({"subdomains_of": APP}, "subdomains_of: this is a text"),
         ({"subdomains_of": ["https://com"]}, "subdomains_of: 'https://com' would let in whoever"),

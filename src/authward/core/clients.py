@@ -68,7 +68,7 @@ class Networks:
             raise ConfigurationError(f"{option}: '{texts}' is no list. Write ['{texts}']")
         # Of a number Python would make an address: 0 is 0.0.0.0.
         named = several(option, texts)
-        self._networks = tuple(_network(option, text) for text in named if text not in but)
+        self._networks = tuple(network_of(option, text) for text in named if text not in but)
         self.seen: dict[str, bool] = {}
 
     def __bool__(self) -> bool:
@@ -128,10 +128,7 @@ class ClientRule:
                 "trusted_proxies: this trusts everyone, and so anyone could choose the address "
                 "they count as. List your proxies, like '10.0.0.0/8'"
             )
-        if _HEADER.fullmatch(header.lower()) is None:
-            raise ConfigurationError(
-                f"header: '{header}' is no header's name. Take 'x-forwarded-for' or 'forwarded'"
-            )
+        check_header("header", header)
         if type(ipv6_prefix) is not int or not 32 <= ipv6_prefix <= 128:
             raise ConfigurationError(f"ipv6_prefix: {ipv6_prefix!r} is not in 32 to 128. Take 56")
         self._unix_trusted = UNIX in trusted_proxies
@@ -212,6 +209,15 @@ class ClientRule:
         return Seen(address, True, address in self._proxies, key)
 
 
+def check_header(option: str, name: str) -> str:
+    """The name of the header that proxies say the client in. Raises ConfigurationError."""
+    if _HEADER.fullmatch(name.lower()) is None:
+        raise ConfigurationError(
+            f"{option}: '{name}' is no header's name. Take 'x-forwarded-for' or 'forwarded'"
+        )
+    return name
+
+
 def coarser(key: str) -> str:
     """The bucket a client's key shares with its neighbours: its IPv4 /24, its IPv6 /40, or one of
     256 for a key that is no address.
@@ -233,7 +239,8 @@ def _parse(text: str) -> IPv4Address | IPv6Address | None:
     return mapped or address
 
 
-def _network(option: str, text: str) -> IPv4Network | IPv6Network:
+def network_of(option: str, text: str) -> IPv4Network | IPv6Network:
+    """An address or network; a mapped IPv4 one as that. Raises ConfigurationError with the cure."""
     try:
         network = ip_network(text)
     except ValueError:

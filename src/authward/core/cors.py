@@ -105,7 +105,11 @@ class CorsPolicy:
         others = bool(self._subdomains) or allow is not None
         anyone = _any_origin(named, others, credentials, dangerously_allow_any_origin)
         self._any = self._made("*") if anyone else _NOTHING
-        named = [configured_origin(one, "origins") for one in named if one != "*"]
+        named = [
+            configured_origin(one, "origins", below="subdomains_of=[{}]")
+            for one in named
+            if one != "*"
+        ]
         self._exact = {one: self._made(one) for one in named}
         self.named = {one.encode(): grant.actual for one, grant in self._exact.items()}
         """What `actual` says to the origins that are named, as browsers send them."""

@@ -33,8 +33,10 @@ def parse_origin(text: str) -> str | None:
     return f"{scheme}://{host}" if port == _DEFAULT_PORT[scheme] else f"{scheme}://{host}:{port}"
 
 
-def configured_origin(text: str, setting: str) -> str:
-    """A configured origin in its parsed form. Raises ConfigurationError with the likely intent."""
+def configured_origin(text: str, setting: str, *, below: str = "") -> str:
+    """A configured origin in its parsed form. Raises ConfigurationError with the likely intent.
+    `below` is how one says "all below this origin", `{}`, where that can be said.
+    """
     parsed = parse_origin(text)
     if parsed is not None:
         return parsed
@@ -50,6 +52,17 @@ def configured_origin(text: str, setting: str) -> str:
     if guess is not None:
         raise ConfigurationError(
             f"{setting}: '{text}' has more than an origin. Did you mean '{guess}'?"
+        )
+    apex = parse_origin(text.replace("://*.", "://", 1))
+    if apex is not None:
+        cure = f", or say {below.format(repr(apex))}" if below else ""
+        raise ConfigurationError(
+            f"{setting}: '{text}' is not an origin, but a pattern. List each origin{cure}"
+        )
+    if not text.isascii():
+        raise ConfigurationError(
+            f"{setting}: '{text}' is not an origin. Write it like 'https://app.example.com', "
+            "other alphabets as xn--…"
         )
     guess = parse_origin(f"https://{text}")
     hint = f"Did you mean '{guess}'?" if guess else "Write it like 'https://app.example.com'"
