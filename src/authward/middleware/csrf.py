@@ -88,7 +88,7 @@ class CSRF:
     that a new session has a new one. Without a session it is bound to an anonymous id in a cookie
     of ours. `secrets` sign tokens: the first makes them, all of them verify. `form_field` names the
     hidden field a urlencoded form may carry the token in. `protects` and `exempt` say which routes
-    do not go by the cookie.
+    do not go by the cookie; those of `exempt` are paths below the place where the app is mounted.
     `secure=False` is for development without https.
 
     Refusals: 403 `origin_not_allowed`, 403 `csrf_failed`, 400 `malformed_request` for a header or
@@ -178,7 +178,7 @@ class CSRF:
         return self._field
 
     def _concerns(self, scope: Scope) -> bool:
-        if self._exempt.hold(scope["path"]):
+        if self._exempt.hold(scope["path"], scope.get("root_path", "")):
             return False
         return self._protects is None or self._protects(scope)
 
