@@ -13,6 +13,7 @@ from authward.errors import ConfigurationError
 _ORIGIN = re.compile(
     r"(https?)://([a-z0-9.-]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?", re.ASCII | re.IGNORECASE
 )
+_PATTERN = re.compile(r"(https?://)?\*\.(.+)", re.IGNORECASE)
 _DEFAULT_PORT = {"http": 80, "https": 443}
 _LONGEST = 300  # a name has at most 253 characters (RFC 1035 section 2.3.4)
 
@@ -53,11 +54,12 @@ def configured_origin(text: str, setting: str, *, below: str = "") -> str:
         raise ConfigurationError(
             f"{setting}: '{text}' has more than an origin. Did you mean '{guess}'?"
         )
-    apex = parse_origin(text.replace("://*.", "://", 1))
-    if apex is not None:
+    pattern = _PATTERN.fullmatch(text)
+    apex = pattern and parse_origin(f"{pattern[1] or 'https://'}{pattern[2]}")
+    if apex:
         cure = f", or say {below.format(repr(apex))}" if below else ""
         raise ConfigurationError(
-            f"{setting}: '{text}' is not an origin, but a pattern. List each origin{cure}"
+            f"{setting}: '{text}' is not an origin, but a pattern. Write each origin out{cure}"
         )
     if not text.isascii():
         raise ConfigurationError(
