@@ -406,6 +406,43 @@ def test_bounds(name: str, value: object):
     assert refused(**{name: value}).startswith(f"{name}: ")
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("feed_max_lag", "30m", "is too much. Take 10m at most"),
+        ("feed_max_lag", 1, "is too little. Take 2s at least"),
+        ("feed_interval", "5s", "is too much. Take 1s at most"),
+        ("feed_interval", "1ms", "is too little. Take 50ms at least"),
+        ("refresh_ttl", "9999d", "is too much. Take 3650d at most"),
+        ("refresh_ttl", 0, "is too little. Take 1m at least"),
+        ("refresh_grace", -1, "is too little. Take 0 at least"),
+        ("refresh_grace", "1h", "is too much. Take 5m at most"),
+        ("audit_retention", "1h", "is too little. Take 1d at least"),
+        ("port", 70_000, "is too much. Take 65535 at most"),
+        ("port", "web", "is no whole number. Write it in digits"),
+        ("debug", "maybe", "is neither true nor false"),
+        ("issuer", "", "is empty. Leave it out, or write a word"),
+        ("issuer", "x" * 201, "is too long. Take 200 characters at most"),
+        ("proxy_header", "X Real", "'X Real' is no header's name. Take 'x-forwarded-for' or"),
+    ],
+)
+def test_a_value_out_of_bounds_is_told_what_to_take(name: str, value: object, said: str):
+    assert refused(**{name: value}).startswith(f"{name}: {said}")
+
+
+@pytest.mark.parametrize(
+    ("origin", "cure"),
+    [
+        ("https://*.example.com", "CorsPolicy(subdomains_of=['https://example.com'])"),
+        ("https://münchen.de", "other alphabets as xn--…"),
+    ],
+)
+def test_origins_that_people_write(origin: str, cure: str):
+    told = refused(origins=origin)
+    assert told.startswith(f"origins: '{origin}' is not an origin")
+    assert cure in told
+
+
 def mounts(monkeypatch, folder: Path, *lines: str) -> None:
     table = folder / "mounts"
     table.write_text("\n".join(["/dev/sda1 / ext4 rw 0 0", "", "broken", *lines]))
@@ -453,7 +490,7 @@ def test_how_often_keys_rotate():
     assert Settings().key_rotation is None
     for text, seconds in (("off", None), (" None", None), ("30d", 30 * 86400), ("3600", 3600)):
         assert Settings(key_rotation=text).key_rotation == seconds
-    for text, said in (("1m", "greater than or equal to 3600"), ("monthly", "not a duration")):
+    for text, said in (("1m", "Take 1h at least"), ("monthly", "not a duration")):
         assert said in refused(key_rotation=text)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -17,6 +17,16 @@ from authward.errors import ConfigurationError
 MOUNTS = Path("/proc/mounts")
 _DURATION = re.compile(r"([0-9]{1,12})(ms|s|m|h|d|w)?")
 _UNITS = {None: 1, "ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_BOUNDS = {
+    "less_than_equal": ("le", "is too much. Take {} at most"),
+    "greater_than_equal": ("ge", "is too little. Take {} at least"),
+}
+_KINDS = {
+    "bool_parsing": "is neither true nor false",
+    "int_parsing": "is no whole number. Write it in digits",
+    "string_too_short": "is empty. Leave it out, or write a word",
+    "string_too_long": "is too long. Take {max_length} characters at most",
+}
 _NETWORK_FILESYSTEMS = (
     "nfs",
     "nfs4",
@@ -132,9 +142,9 @@ def refuse_unknown_variables(
             raise ConfigurationError(f"{name}: no such setting.{hint}")
 
 
-def explain(error: ValidationError) -> str:
+def explain(error: ValidationError, durations: Collection[str] = ()) -> str:
     """What was wrong with which setting, a line each. Of values only choices are told, as others
-    may be secrets.
+    may be secrets. Bounds of the settings in `durations` are told as those are written.
     """
     lines = []
     for problem in error.errors(include_url=False):
@@ -145,8 +155,22 @@ def explain(error: ValidationError) -> str:
         elif problem["type"] == "literal_error":
             # Settings that are a choice hold no secret: their value may be told.
             text = _no_choice(str(problem["input"]), problem["ctx"]["expected"])
+        elif problem["type"] in _BOUNDS:
+            side, told = _BOUNDS[problem["type"]]
+            bound = problem["ctx"][side]
+            text = told.format(_written(bound) if name in durations else bound)
+        elif problem["type"] in _KINDS:
+            text = _KINDS[problem["type"]].format(**problem.get("ctx", {}))
         lines.append(f"{name}: {text}")
     return "\n".join(lines)
+
+
+def _written(seconds: float) -> str:
+    """A duration as a setting has it: `600` is `10m`."""
+    for unit in ("d", "h", "m", "s"):
+        if seconds >= _UNITS[unit] and seconds % _UNITS[unit] == 0:
+            return f"{seconds / _UNITS[unit]:.0f}{unit}"
+    return f"{seconds * 1000:.0f}ms" if seconds else "0"
 
 
 def _no_choice(value: str, expected: str) -> str:

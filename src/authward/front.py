@@ -52,11 +52,16 @@ class Front:
         headers: SecurityPolicy,
         cors: CorsPolicy | None,
     ) -> None:
+        _check_class("headers", headers, SecurityPolicy)
+        if cors is not None:
+            _check_class("cors", cors, CorsPolicy)
         if cors is not None and settings.origins:
             raise ConfigurationError(
                 "cors: would replace origins, which are set too. Name them in the policy, "
                 "or leave cors out"
             )
+        if cors is not None and settings.production and not settings.dangerously_plain_http:
+            cors = cors.https_only()
         self._settings = settings
         self._running = self.running = running
         self._clock = clock
@@ -161,6 +166,13 @@ class Watched(Checked):
     async def before(self) -> None:
         self._checked = self._checked and self._intact()
         await super().before()
+
+
+def _check_class(option: str, given: object, kind: type) -> None:
+    if not isinstance(given, kind):
+        raise ConfigurationError(
+            f"{option}: {given!r} is no {kind.__name__}. Make one, or leave it out"
+        )
 
 
 def _exposed(settings: Settings) -> tuple[str, ...]:

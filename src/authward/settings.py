@@ -37,7 +37,7 @@ from authward.checks import (
     refuse_unknown_variables,
     split,
 )
-from authward.core.clients import ClientRule
+from authward.core.clients import ClientRule, check_header
 from authward.core.hosts import host_name, is_loopback
 from authward.core.keys import Algorithm
 from authward.core.limits import HeaderStyle, Limit
@@ -121,7 +121,7 @@ class Settings(BaseSettings):
         try:
             super().__init__(**values)
         except ValidationError as error:
-            raise ConfigurationError(explain(error)) from None
+            raise ConfigurationError(explain(error, _durations(type(self)))) from None
         except (ValueError, OSError) as error:
             raise ConfigurationError(f"{TOML}: cannot be read: {error}") from None
 
@@ -148,12 +148,20 @@ class Settings(BaseSettings):
     @field_validator("origins")
     @classmethod
     def _origins(cls, values: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(configured_origin(value, "origins") for value in values))
+        below = "Authward(cors=CorsPolicy(subdomains_of=[{}]))"
+        return tuple(
+            dict.fromkeys(configured_origin(value, "origins", below=below) for value in values)
+        )
 
     @field_validator("public_url")
     @classmethod
     def _public_url(cls, value: str | None) -> str | None:
         return None if value is None else configured_origin(value.rstrip("/"), "public_url")
+
+    @field_validator("proxy_header")
+    @classmethod
+    def _proxy_header(cls, value: str) -> str:
+        return check_header("proxy_header", value)
 
     @field_validator("database_url")
     @classmethod
@@ -272,3 +280,13 @@ class Settings(BaseSettings):
             return self.secret_file.absolute()
         database = self.sqlite_path or Path("authward").absolute()
         return database.with_name(f"{database.name}.secret")
+
+
+def _durations(settings: type[Settings]) -> frozenset[str]:
+    """The settings that are durations."""
+    parsers = (parse_duration, parse_duration_or_off)
+    return frozenset(
+        name
+        for name, field in settings.model_fields.items()
+        if any(getattr(one, "func", None) in parsers for one in field.metadata)
+    )

@@ -1,6 +1,7 @@
 """Who a connection comes from."""
 
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address, ip_network
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -348,6 +349,29 @@ def test_proxies_that_cannot_be_trusted(text: str, cure: str):
     assert cure in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    "halves",
+    [
+        ["0.0.0.0/1", "128.0.0.0/1"],
+        ["128.0.0.0/1", "10.0.0.0/8", "64.0.0.0/2", "0.0.0.0/2"],
+        ["0.0.0.0/1", "::ffff:128.0.0.0/97"],
+        ["::/1", "unix", "8000::/1"],
+    ],
+)
+def test_everyone_piece_by_piece(halves: list[str]):
+    with pytest.raises(ConfigurationError, match="trusted_proxies: this trusts everyone"):
+        ClientRule(halves)
+    assert Networks("allow", [one for one in halves if one != "unix"]).everyone
+    assert not Networks("allow", [one for one in halves if one != "unix"][:-1]).everyone
+
+
+@pytest.mark.parametrize("proxies", [[0], [b"10.0.0.1"], [None], None, 5])
+def test_proxies_that_are_no_texts(proxies: Any):
+    """Of a number Python would make an address: 0 is 0.0.0.0."""
+    with pytest.raises(ConfigurationError, match=r"trusted_proxies: .* is no list of texts"):
+        ClientRule(proxies)
+
+
 def test_one_proxy_is_a_list_too():
     for text in ("10.0.0.1", "*"):
         with pytest.raises(ConfigurationError, match="trusted_proxies: '"):
@@ -360,9 +384,9 @@ def test_a_header_that_is_none(header: str):
         ClientRule(header=header)
 
 
-@pytest.mark.parametrize("prefix", [0, 31, 129])
-def test_a_prefix_out_of_bounds(prefix: int):
-    with pytest.raises(ConfigurationError, match=f"ipv6_prefix: {prefix} .* Take 56"):
+@pytest.mark.parametrize("prefix", [0, 31, 129, True, 56.0, "56", None])
+def test_a_prefix_out_of_bounds(prefix: Any):
+    with pytest.raises(ConfigurationError, match=f"ipv6_prefix: {prefix!r} .* Take 56"):
         ClientRule(ipv6_prefix=prefix)
 
 

@@ -93,6 +93,30 @@ def test_who_may_not_read_is_not_trusted(origin: str):
     assert not policy.trusts(origin)
 
 
+def test_over_https_only_no_page_of_plain_http_is_let_in():
+    plain = "http://app.example.com"
+    both = CorsPolicy(allow=lambda parsed: parsed.endswith("app.example.com"))
+    assert both.allows(plain)  # and remembered
+    only = both.https_only()
+    assert not only.allows(plain)
+    assert not only.trusts("HTTP://APP.example.com:80")
+    assert only.preflight(plain) == only.actual(plain) == ()
+    assert only.actual(APP) == both.actual(APP) != ()
+    assert both.allows(plain)
+
+
+@pytest.mark.parametrize(
+    "named",
+    [{"origins": [APP, "http://app.example.com"]}, {"subdomains_of": ["http://localhost:3000"]}],
+)
+def test_over_https_only_none_is_named(named: dict[str, Any]):
+    made = CorsPolicy(**named)
+    assert len(made.plain) == 1
+    with pytest.raises(ConfigurationError, match=f"cors: '{made.plain[0]}' is plain http"):
+        made.https_only()
+    assert CorsPolicy([APP], subdomains_of=["https://example.com"]).plain == ()
+
+
 # --- options --------------------------------------------------------------------------------------
 
 
@@ -391,6 +415,12 @@ def test_what_can_only_be_asked_is_taken_as_own():
 
     own = Everywhere()
     assert configured_own(own, "own") is own
+
+
+@pytest.mark.parametrize("own", [None, True, 5, frozenset])
+def test_own_origins_that_are_none(own: Any):
+    with pytest.raises(ConfigurationError, match=r"own: .* is no list of origins. Write own="):
+        configured_own(own, "own")
 
 
 def test_a_text_of_own_origins_would_match_by_its_parts():

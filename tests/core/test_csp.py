@@ -89,6 +89,7 @@ def test_report_only_has_a_name_of_its_own_and_no_upgrade():
         ("require-trusted-types-for", ("'script'",)),
         ("trusted-types", ("default", "'allow-duplicates'")),
         ("sandbox", ("allow-scripts", "allow-popups-to-escape-sandbox")),
+        ("sandbox", ("allow-storage-access-by-user-activation", "allow-same-origin")),
     ],
 )
 def test_what_may_stand_there_is_sent_as_it_is(name: str, sources: tuple[str, ...]):
@@ -251,6 +252,9 @@ WRONG = [
     ("frame-ancestors", ("'unsafe-inline'",), "'unsafe-inline' means nothing there"),
     ("style-src", ("'strict-dynamic'", NONCE), "'strict-dynamic' means nothing there"),
     ("sandbox", ("scripts",), "is nothing that may stand there"),
+    ("sandbox", ("allow-everything",), "is nothing that may stand there"),
+    ("sandbox", ("allow-script",), "stand there. Did you mean 'allow-scripts'?"),
+    ("sandbox", ("Allow-Scripts",), "stand there. Did you mean 'allow-scripts'?"),
     ("sandbox", (NONCE,), "NONCE means nothing there"),
     ("upgrade-insecure-requests", ("https:",), "is nothing that may stand there"),
     ("report-to", ("a", "b"), "takes one value, not 2"),

@@ -354,6 +354,10 @@ def test_hsts_that_cannot_be_is_refused_with_its_cure(options: Any, cure: str):
         ({"display_capture": ()}, "is no feature's name"),
         ({"camera=*, usb": ()}, "is no feature's name"),
         ({"camera\n": ()}, "is no feature's name"),
+        ({"camara": ()}, "camara is no feature that browsers know. Did you mean 'camera'?"),
+        ({"microfone": None}, "Did you mean 'microphone'?"),
+        ({"geo-location": ("self",)}, "Did you mean 'geolocation'?"),
+        ({"full-screen": ()}, "Did you mean 'fullscreen'?"),
         ({"camera": "self"}, "is not a tuple"),
         ({"camera": ["self"]}, "is not a tuple"),
         ({"camera": ("'self'",)}, "Did you mean 'self'?"),
@@ -375,6 +379,12 @@ def test_features_that_cannot_be_are_refused_with_their_cure(features: Any, cure
         PermissionsPolicy(features)
     assert str(caught.value).startswith("permissions_policy: ")
     assert cure in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["hologram", "ch-ua-new", "publickey-credentials-get"])
+def test_a_feature_that_is_new_passes(name: str):
+    """Browsers ignore what they do not know; only a typing error of a known name is refused."""
+    assert f"{name}=()" in str(PermissionsPolicy({name: ()}))
 
 
 def test_no_features_at_all_are_no_policy():

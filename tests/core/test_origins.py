@@ -81,6 +81,13 @@ def test_nothing_but_an_origin_is_one(text: str):
         ("*", "List the origins"),
         ("null", "List real origins"),
         ("https://[::1", "Write it like 'https://app.example.com'"),
+        ("https://*.example.com", "is not an origin, but a pattern. Write each origin out"),
+        ("*.example.com:8443", "is not an origin, but a pattern. Write each origin out"),
+        ("https://a.*.example", "Write it like 'https://app.example.com'"),
+        ("https://*.", "Write it like 'https://app.example.com'"),
+        ("https://*.*.example", "Write it like 'https://app.example.com'"),
+        ("https://münchen.de", "'https://app.example.com', other alphabets as xn--…"),
+        ("münchen.de", "'https://app.example.com', other alphabets as xn--…"),
         ("ftp://a.example", "Write it like 'https://app.example.com'"),
         ("https://a\u2100b.example", "Write it like 'https://app.example.com'"),
     ],
@@ -109,3 +116,10 @@ def test_a_configured_origin_is_taken_or_refused_with_a_cure(text: str):
     else:
         with pytest.raises(ConfigurationError, match=r"^origins: "):
             configured_origin(text, "origins")
+
+
+def test_a_pattern_is_told_how_to_say_it_where_it_can_be_said():
+    with pytest.raises(ConfigurationError, match=r"out, or say of=\['https://example.com:8443'\]$"):
+        configured_origin("*.example.com:8443", "origins", below="of=[{}]")
+    with pytest.raises(ConfigurationError, match=r"out$"):
+        configured_origin("*.example.com:8443", "public_url")

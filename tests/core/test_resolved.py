@@ -13,6 +13,31 @@ def test_what_is_named_is_let_alone(path: str):
     assert paths.hold(path)
 
 
+@pytest.mark.parametrize(
+    ("path", "root"),
+    [("/a/ping", "/a"), ("/a/hooks/b", "/a"), ("/ping", "/a"), ("/ping/ping", "/ping")],
+)
+def test_what_is_named_below_a_mount_is_let_alone(path: str, root: str):
+    assert paths.hold(path, root)
+
+
+@pytest.mark.parametrize(
+    ("path", "root"),
+    [
+        ("/ping/x", "/ping"),
+        ("/hooks/transfer", "/hooks"),  # the mount's name is no part of it
+        ("/a/ping", "/b"),
+        ("/a/ping", ""),
+        ("/aping", "/a"),
+        ("/a/../ping", "/a/.."),
+        ("/a//ping", "/a/"),
+        ("/a//ping", "/a"),
+    ],
+)
+def test_what_is_not_named_below_a_mount_is_not(path: str, root: str):
+    assert not paths.hold(path, root)
+
+
 @pytest.mark.parametrize("path", ["/", "/ping/", "/Ping", "/hooks", "/files/a", ""])
 def test_what_is_not_named_is_not(path: str):
     assert not paths.hold(path)

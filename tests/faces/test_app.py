@@ -125,6 +125,17 @@ def test_origins_that_a_policy_would_replace(make_auth: Callable[..., Authward])
         make_auth(origins=["https://a.example"], cors=CorsPolicy(["https://b.example"]))
 
 
+@pytest.mark.parametrize(
+    ("option", "given", "kind"),
+    [("cors", ["https://b.example"], "CorsPolicy"), ("headers", None, "SecurityPolicy")],
+)
+def test_policies_that_are_none(
+    make_auth: Callable[..., Authward], option: str, given: object, kind: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=f"{option}: .* is no {kind}. Make one"):
+        make_auth(**{option: given})
+
+
 def test_a_caller_is_not_asked_for_in_a_thread_of_nobody(
     make_auth: Callable[..., Authward],
 ) -> None:

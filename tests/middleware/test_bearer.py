@@ -333,6 +333,8 @@ async def test_what_is_no_request_goes_straight_on(clock: TurnableClock):
     ("options", "cure"),
     [
         ({"issuer": ""}, "issuer: missing. .*AUTHWARD_ISSUER"),
+        ({"issuer": None}, "issuer: missing. "),
+        ({"audience": ["authward"]}, r"audience: \['authward'\] is no text. .*AUTHWARD_AUDIENCE"),
         ({"audience": ""}, "audience: missing. .*AUTHWARD_AUDIENCE"),
         ({"keys": []}, "keys: there is none"),
         ({"public": "/health"}, "public: this is a text"),

@@ -1,6 +1,7 @@
 """Rate limits around any ASGI app: policies, headers, refusals; and over real sockets."""
 
 import asyncio
+import gc
 import json
 import logging
 from dataclasses import replace
@@ -441,6 +442,38 @@ async def test_skip_and_allow():
     assert await statuses(app, 2, None) == [200, 429]
 
 
+async def _internal(scope: Scope) -> bool:
+    return False
+
+
+@pytest.mark.parametrize(
+    ("skip", "kind"),
+    [
+        # A plain function may return a coroutine all the same.
+        pytest.param(lambda scope: _internal(scope), "coroutine", id="a coroutine"),
+        pytest.param(lambda scope: _internal, "function", id="a function that nobody called"),
+        pytest.param(lambda scope: "no", "str", id="a text"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited")
+async def test_what_only_counts_as_true_skips_nothing(
+    skip: Any, kind: str, caplog: pytest.LogCaptureFixture
+):
+    app = limited(Policy("2/15m", skip=skip))
+    assert await statuses(app, 3) == [200, 200, 429]
+    assert caplog.text.count(f"skip of 'default' made a useless {kind}. The request is") == 1
+    gc.collect()  # the coroutine's warning, while it is ignored
+
+
+@pytest.mark.parametrize("nothing", [None, False, "", 0])
+async def test_what_counts_as_false_skips_nothing_in_silence(
+    nothing: Any, caplog: pytest.LogCaptureFixture
+):
+    app = limited(Policy("1/15m", skip=lambda scope: nothing))
+    assert await statuses(app, 2) == [200, 429]
+    assert caplog.text == ""
+
+
 async def test_deny():
     page = Page()
     app = limited(Policy("5/15m", deny=["192.0.2.0/24"]), app=page)
@@ -635,6 +668,12 @@ async def test_any_other_fault_lets_nobody_through():
         (Policy("5/1m", skip=later), "skip: is not awaited. Write def"),  # type: ignore[arg-type]
         (Policy("5/1m", by=later), "by: is not awaited. Write def"),  # type: ignore[arg-type]
         (Policy("5/1m", cost=later), "cost: is not awaited. Write def"),  # type: ignore[arg-type]
+        (Policy("5/1m", report_only="false"), "report_only: 'false' is neither True nor False"),  # type: ignore[arg-type]
+        (Policy("5/1m", report_only=0), "report_only: 0 is neither"),  # type: ignore[arg-type]
+        (Policy("5/1m", skip_successful="no"), "skip_successful: 'no' .* Did you mean False"),  # type: ignore[arg-type]
+        (Policy("5/1m", methods=["GETT"]), r"methods: 'GETT' is no HTTP method\. .* mean 'GET'"),
+        (Policy("5/1m", methods=["POST", ""]), "methods: '' is no HTTP method. Take one that is"),
+        (Policy("5/1m", allow=[0]), "allow: .* no list of texts"),  # type: ignore[list-item]
         (Policy("5/1m", skip=Page()), "skip: is not awaited. Write def"),  # type: ignore[arg-type]
         (Policy("5/1m", allow=["0.0.0.0/0"]), "allow: .* nothing would be limited. List your own"),
         (Policy("5/1m", allow=["10.0.0.1", "::/0"]), "allow: .* has every address of its kind"),
@@ -673,6 +712,9 @@ def test_options_that_cannot_be():
         RateLimit(Page(), 5)  # type: ignore[arg-type]
     with pytest.raises(ConfigurationError, match=r"clients: .* Write ClientRule\(trusted_proxies="):
         RateLimit(Page(), clients=["10.0.0.1"])  # type: ignore[arg-type]
+    for off in ("no", 0, None):
+        with pytest.raises(ConfigurationError, match=r"report_only: .* Did you mean False"):
+            RateLimit(Page(), "1/1m", report_only=off)  # type: ignore[arg-type]
     for wrong in ("redis://127.0.0.1", Shared):
         with pytest.raises(ConfigurationError, match=r"limiter: .* has no method take"):
             RateLimit(Page(), limiter=wrong)  # type: ignore[arg-type]

@@ -141,6 +141,12 @@ os._exit(0)
 """
 
 
+@pytest.mark.parametrize("given", ["no", "false", 0, None])
+def test_text_that_says_no_trusts_nobody(given: Any):
+    with pytest.raises(ConfigurationError, match=r"trust_incoming: .* Did you mean False"):
+        RequestId(tells, trust_incoming=given)
+
+
 def test_processes_that_fork_share_no_ids():
     done = subprocess.run(
         [sys.executable, "-c", FORKING], capture_output=True, text=True, check=True

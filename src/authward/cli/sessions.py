@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
 from typing import TYPE_CHECKING
 
 import click
 
 from authward.cli.accounts import email_or_id, find_account, on_database, operator, someone_there
 from authward.cli.common import database_option, json_option, say_json
+from authward.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from ipaddress import IPv4Network, IPv6Network
+
     from authward.ports import Matched, SessionMatch
     from authward.services import Services
 
@@ -103,22 +105,12 @@ async def _match(
 
 
 def _network(text: str) -> IPv4Network | IPv6Network:
-    try:
-        network = ip_network(text)
-    except ValueError as error:
-        raise click.UsageError(f"--ip: {error}{_meant(text)}") from None
-    if isinstance(network, IPv6Network) and network.prefixlen >= 96:
-        mapped = IPv6Address(network.network_address).ipv4_mapped
-        if mapped is not None:
-            return IPv4Network((int(mapped), network.prefixlen - 96))
-    return network
+    from authward.core.clients import network_of
 
-
-def _meant(text: str) -> str:
     try:
-        return f". Did you mean {ip_network(text, strict=False)}?"
-    except ValueError:
-        return ""
+        return network_of("--ip", text)
+    except ConfigurationError as error:
+        raise click.UsageError(str(error)) from None
 
 
 def _moment(text: str) -> tuple[int, bool]:

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    collapse_addresses,
+    ip_address,
+    ip_network,
+)
 from itertools import islice
 from typing import NamedTuple
 
 from authward.core.audit import Client
+from authward.core.paths import several
 from authward.errors import ConfigurationError
 
 Headers = Iterable[tuple[bytes, bytes]]
@@ -57,7 +66,9 @@ class Networks:
         """`but` are words that may be among the texts."""
         if isinstance(texts, str):
             raise ConfigurationError(f"{option}: '{texts}' is no list. Write ['{texts}']")
-        self._networks = tuple(_network(option, text) for text in texts if text not in but)
+        # Of a number Python would make an address: 0 is 0.0.0.0.
+        named = several(option, texts)
+        self._networks = tuple(network_of(option, text) for text in named if text not in but)
         self.seen: dict[str, bool] = {}
 
     def __bool__(self) -> bool:
@@ -65,8 +76,12 @@ class Networks:
 
     @property
     def everyone(self) -> bool:
-        """Whether every IPv4 or every IPv6 address is one of them."""
-        return any(network.prefixlen == 0 for network in self._networks)
+        """Whether every IPv4 or every IPv6 address is one of them, be it piece by piece."""
+        fours = [one for one in self._networks if isinstance(one, IPv4Network)]
+        sixes = [one for one in self._networks if isinstance(one, IPv6Network)]
+        return any(one.prefixlen == 0 for one in collapse_addresses(fours)) or any(
+            one.prefixlen == 0 for one in collapse_addresses(sixes)
+        )
 
     def __contains__(self, address: str) -> bool:
         found = self.seen.get(address)
@@ -113,12 +128,9 @@ class ClientRule:
                 "trusted_proxies: this trusts everyone, and so anyone could choose the address "
                 "they count as. List your proxies, like '10.0.0.0/8'"
             )
-        if _HEADER.fullmatch(header.lower()) is None:
-            raise ConfigurationError(
-                f"header: '{header}' is no header's name. Take 'x-forwarded-for' or 'forwarded'"
-            )
-        if not 32 <= ipv6_prefix <= 128:
-            raise ConfigurationError(f"ipv6_prefix: {ipv6_prefix} is not in 32 to 128. Take 56")
+        check_header("header", header)
+        if type(ipv6_prefix) is not int or not 32 <= ipv6_prefix <= 128:
+            raise ConfigurationError(f"ipv6_prefix: {ipv6_prefix!r} is not in 32 to 128. Take 56")
         self._unix_trusted = UNIX in trusted_proxies
         self._header = header.lower().encode()
         self._host_bits = 128 - ipv6_prefix
@@ -197,6 +209,15 @@ class ClientRule:
         return Seen(address, True, address in self._proxies, key)
 
 
+def check_header(option: str, name: str) -> str:
+    """The name of the header that proxies say the client in. Raises ConfigurationError."""
+    if _HEADER.fullmatch(name.lower()) is None:
+        raise ConfigurationError(
+            f"{option}: '{name}' is no header's name. Take 'x-forwarded-for' or 'forwarded'"
+        )
+    return name
+
+
 def coarser(key: str) -> str:
     """The bucket a client's key shares with its neighbours: its IPv4 /24, its IPv6 /40, or one of
     256 for a key that is no address.
@@ -218,7 +239,8 @@ def _parse(text: str) -> IPv4Address | IPv6Address | None:
     return mapped or address
 
 
-def _network(option: str, text: str) -> IPv4Network | IPv6Network:
+def network_of(option: str, text: str) -> IPv4Network | IPv6Network:
+    """An address or network; a mapped IPv4 one as that. Raises ConfigurationError with the cure."""
     try:
         network = ip_network(text)
     except ValueError:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from difflib import get_close_matches
-from inspect import iscoroutinefunction
-from typing import Any, NamedTuple
+from copy import copy
+from typing import NamedTuple
 
 from authward.core.flags import flag
+from authward.core.functions import plain_function
+from authward.core.methods import check_method
 from authward.core.origins import Subdomains, configured_origin, parse_origin
 from authward.core.paths import several
 from authward.errors import ConfigurationError
@@ -27,17 +28,6 @@ REMEMBERED = 1024
 
 _LONGEST_AGE = 86_400  # Firefox caps here, Chromium at two hours
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)  # RFC 9110 section 5.6.2
-# The HTTP Method Registry of IANA, and QUERY; without PRI, which is no request's (RFC 9113).
-_REGISTERED_METHODS = frozenset(
-    {
-        *("ACL", "BASELINE-CONTROL", "BIND", "CHECKIN", "CHECKOUT", "CONNECT", "COPY", "DELETE"),
-        *("GET", "HEAD", "LABEL", "LINK", "LOCK", "MERGE", "MKACTIVITY", "MKCALENDAR", "MKCOL"),
-        *("MKREDIRECTREF", "MKWORKSPACE", "MOVE", "OPTIONS", "ORDERPATCH", "PATCH", "POST"),
-        *("PROPFIND", "PROPPATCH", "PUT", "QUERY", "REBIND", "REPORT", "SEARCH", "TRACE"),
-        *("UNBIND", "UNCHECKOUT", "UNLINK", "UNLOCK", "UPDATE", "UPDATEREDIRECTREF"),
-        "VERSION-CONTROL",
-    }
-)
 _FORBIDDEN_METHODS = frozenset({"CONNECT", "TRACE", "TRACK"})
 _FORBIDDEN_RESPONSE_HEADERS = frozenset({"set-cookie", "set-cookie2"})
 _PRIVATE_NETWORK: Header = (b"access-control-allow-private-network", b"true")
@@ -75,10 +65,12 @@ class CorsPolicy:
         "_credentials",
         "_exact",
         "_exposed",
+        "_https_only",
         "_preflight",
         "_private_network",
         "_subdomains",
         "named",
+        "plain",
     )
 
     def __init__(
@@ -99,7 +91,7 @@ class CorsPolicy:
         self._subdomains = tuple(
             Subdomains(one, "subdomains_of") for one in several("subdomains_of", subdomains_of)
         )
-        self._allow = _callable(allow)
+        self._allow = plain_function("allow", allow, "origin")
         flag("dangerously_allow_any_origin", dangerously_allow_any_origin)
         self._credentials = flag("credentials", credentials)
         self._private_network = flag("private_network", private_network)
@@ -113,12 +105,35 @@ class CorsPolicy:
         others = bool(self._subdomains) or allow is not None
         anyone = _any_origin(named, others, credentials, dangerously_allow_any_origin)
         self._any = self._made("*") if anyone else _NOTHING
-        named = [configured_origin(one, "origins") for one in named if one != "*"]
+        named = [
+            configured_origin(one, "origins", below="subdomains_of=[{}]")
+            for one in named
+            if one != "*"
+        ]
         self._exact = {one: self._made(one) for one in named}
         self.named = {one.encode(): grant.actual for one, grant in self._exact.items()}
         """What `actual` says to the origins that are named, as browsers send them."""
+        below = (rule.apex for rule in self._subdomains)
+        self.plain = tuple(one for one in (*named, *below) if one.startswith("http:"))
+        """The origins and rules that are named, and are of plain http."""
+        self._https_only = False
         self._below: dict[str, Grant] = {}
         self._asked: dict[str, Grant] = {}
+
+    def https_only(self) -> CorsPolicy:
+        """This policy without any origin of plain http, whatever a rule or `allow` says: whoever
+        sits on the network can be any of those. Only one that lets in all, without credentials,
+        lets in those too. Raises ConfigurationError where one is named.
+        """
+        if self.plain:
+            raise ConfigurationError(
+                f"cors: '{self.plain[0]}' is plain http, where anybody on the network can be that "
+                f"page. Did you mean '{self.plain[0].replace('http', 'https', 1)}'?"
+            )
+        only = copy(self)
+        only._https_only = True
+        only._below, only._asked = {}, {}
+        return only
 
     def allows(self, origin: str) -> bool:
         """Whether this Origin header names an allowed origin."""
@@ -152,6 +167,8 @@ class CorsPolicy:
         known = self._exact.get(parsed)
         if known is not None:
             return known
+        if self._https_only and parsed.startswith("http:"):
+            return self._any
         if any(rule.hold(parsed) for rule in self._subdomains):
             return self._remembered(self._below, parsed)
         # Not a value that merely counts as true: a coroutine does, and nobody awaited it.
@@ -197,21 +214,6 @@ def _any_origin(named: list[str], others: bool, credentials: bool, dangerously: 
     return True
 
 
-def _callable(allow: Any) -> Callable[[str], bool] | None:
-    # What an async function returns counts as true, whatever it would say.
-    if allow is not None and (
-        not callable(allow)
-        or iscoroutinefunction(allow)
-        or iscoroutinefunction(getattr(allow, "__call__", None))  # noqa: B004
-    ):
-        raise ConfigurationError(
-            "allow: takes a plain function of one origin, not async. "
-            "Keep what it decides by in memory"
-        )
-    checked: Callable[[str], bool] | None = allow
-    return checked
-
-
 def _methods(given: Iterable[str], credentials: bool) -> list[str]:
     methods = _tokens("methods", given, credentials)
     for method in methods:
@@ -220,10 +222,8 @@ def _methods(given: Iterable[str], credentials: bool) -> list[str]:
         if method != method.upper():
             # Methods are compared as they are written: 'patch' would never match.
             raise ConfigurationError(f"methods: '{method}'. Did you mean '{method.upper()}'?")
-        if method != "*" and method not in _REGISTERED_METHODS:
-            guess = get_close_matches(method, sorted(_REGISTERED_METHODS), 1)
-            cure = f"Did you mean '{guess[0]}'?" if guess else "Take one that is registered at IANA"
-            raise ConfigurationError(f"methods: '{method}' is no HTTP method. {cure}")
+        if method != "*":
+            check_method(method)
     return methods
 
 

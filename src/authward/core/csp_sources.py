@@ -33,11 +33,19 @@ _LISTS = _CODE | {
     *("frame-ancestors", "frame-src", "img-src", "manifest-src", "media-src", "object-src"),
     "worker-src",
 }
+# Those of HTML (section 7.1.5), and that of the Storage Access API.
+_SANDBOX = (
+    *("allow-downloads", "allow-forms", "allow-modals", "allow-orientation-lock"),
+    *("allow-pointer-lock", "allow-popups", "allow-popups-to-escape-sandbox"),
+    *("allow-presentation", "allow-same-origin", "allow-scripts"),
+    *("allow-storage-access-by-user-activation", "allow-top-navigation"),
+    *("allow-top-navigation-by-user-activation", "allow-top-navigation-to-custom-protocols"),
+)
 _TOKENS: Final[Mapping[str, str]] = {
     "report-to": r"[A-Za-z0-9_.-]+",
     "report-uri": r"(https?:/)?/.+",
     "require-trusted-types-for": "'script'",
-    "sandbox": r"allow(-[a-z]+)+",
+    "sandbox": "|".join(_SANDBOX),
     "trusted-types": r"\*|'none'|'allow-duplicates'|[\w#=/@.%-]+",
     UPGRADE: r"(?!)",
 }
@@ -144,7 +152,9 @@ def _check_text(name: str, source: str) -> None:
         raise wrong(f"{name}: {source!r} {what}. One string holds one source (percent-encode ;,)")
     if name in _TOKENS:
         if re.fullmatch(_TOKENS[name], source, re.ASCII) is None:
-            raise wrong(f"{name}: {source!r} is nothing that may stand there")
+            guess = get_close_matches(source, _SANDBOX, 1) if name == "sandbox" else ()
+            cure = f". Did you mean '{guess[0]}'?" if guess else ""
+            raise wrong(f"{name}: {source!r} is nothing that may stand there{cure}")
         return
     inner = source.strip("'\"")
     if inner.lower() in _WHERE or _VALUED.fullmatch(inner):

@@ -12,6 +12,7 @@ from base64 import urlsafe_b64encode
 from collections.abc import Container, Iterable, Sequence
 from enum import Enum, auto
 from html import escape
+from uuid import UUID
 
 from authward.core.origins import configured_origin, parse_origin
 from authward.core.paths import several
@@ -76,6 +77,21 @@ def check_csrf(
     matches = [hmac.compare_digest(token, csrf_token(secret, binding)) for secret in secrets]
     if not any(matches):
         raise CsrfFailed("token is not this session's")
+
+
+def session_of(found: object) -> str | None:
+    """The session that the app's `binding` found; None without one. Raises ConfigurationError for
+    what is no id: a token is bound to its text, and the text of most objects says the same for
+    every session. That of a coroutine does.
+    """
+    if not found:
+        return None
+    if isinstance(found, str | UUID) or type(found) is int:
+        return str(found)
+    raise ConfigurationError(
+        f"binding: a {type(found).__name__} is no session's id. Return text, a whole number or a "
+        "UUID, or None; and write def, not async def"
+    )
 
 
 def session_binding(session_id: str) -> str:

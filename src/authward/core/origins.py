@@ -13,6 +13,7 @@ from authward.errors import ConfigurationError
 _ORIGIN = re.compile(
     r"(https?)://([a-z0-9.-]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?", re.ASCII | re.IGNORECASE
 )
+_PATTERN = re.compile(r"(https?://)?\*\.(.+)", re.IGNORECASE)
 _DEFAULT_PORT = {"http": 80, "https": 443}
 _LONGEST = 300  # a name has at most 253 characters (RFC 1035 section 2.3.4)
 
@@ -33,8 +34,10 @@ def parse_origin(text: str) -> str | None:
     return f"{scheme}://{host}" if port == _DEFAULT_PORT[scheme] else f"{scheme}://{host}:{port}"
 
 
-def configured_origin(text: str, setting: str) -> str:
-    """A configured origin in its parsed form. Raises ConfigurationError with the likely intent."""
+def configured_origin(text: str, setting: str, *, below: str = "") -> str:
+    """A configured origin in its parsed form. Raises ConfigurationError with the likely intent.
+    `below` is how one says "all below this origin", `{}`, where that can be said.
+    """
     parsed = parse_origin(text)
     if parsed is not None:
         return parsed
@@ -51,6 +54,18 @@ def configured_origin(text: str, setting: str) -> str:
         raise ConfigurationError(
             f"{setting}: '{text}' has more than an origin. Did you mean '{guess}'?"
         )
+    pattern = _PATTERN.fullmatch(text)
+    apex = pattern and parse_origin(f"{pattern[1] or 'https://'}{pattern[2]}")
+    if apex:
+        cure = f", or say {below.format(repr(apex))}" if below else ""
+        raise ConfigurationError(
+            f"{setting}: '{text}' is not an origin, but a pattern. Write each origin out{cure}"
+        )
+    if not text.isascii():
+        raise ConfigurationError(
+            f"{setting}: '{text}' is not an origin. Write it like 'https://app.example.com', "
+            "other alphabets as xn--…"
+        )
     guess = parse_origin(f"https://{text}")
     hint = f"Did you mean '{guess}'?" if guess else "Write it like 'https://app.example.com'"
     raise ConfigurationError(f"{setting}: '{text}' is not an origin. {hint}")
@@ -61,6 +76,10 @@ def configured_own(given: Container[str], option: str) -> Container[str]:
     is. Raises ConfigurationError.
     """
     if not isinstance(given, Iterable):
+        if isinstance(given, type) or not isinstance(given, Container):
+            raise ConfigurationError(
+                f"{option}: {given!r} is no list of origins. Write {option}=['https://…']"
+            )
         return given
     # `in` finds a part of a text: 'https://app.example' in 'https://app.example.com'.
     return frozenset(configured_origin(one, option) for one in several(option, given))
@@ -73,7 +92,7 @@ class Subdomains:
     Raises ConfigurationError.
     """
 
-    __slots__ = ("_apex", "_port", "_scheme")
+    __slots__ = ("_apex", "_port", "_scheme", "apex")
 
     def __init__(self, written: str, option: str) -> None:
         parsed = configured_origin(written.replace("://*.", "://", 1), option)
@@ -82,6 +101,8 @@ class Subdomains:
                 f"{option}: '{written}' has a wildcard. All names below are meant anyway. "
                 f"Did you mean '{parsed}'?"
             )
+        self.apex = parsed
+        """The one they are below."""
         self._scheme, host, self._port = _parts(parsed)
         self._apex = host
         check_apex(host, option, written)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from enum import Enum
 from typing import Any, TypeAlias
 
+from authward.core.functions import is_async
 from authward.core.grants import BadPermission, check_permission
 from authward.core.principal import Principal
 from authward.core.text import printable
@@ -110,7 +110,7 @@ class Policies:
                 f"allow: {rule!r} is no rule for {action}. Use owner('author_id'), role('editor'), "
                 "permission('manage:posts') or a function (principal, action, object) -> Decision"
             )
-        if inspect.iscoroutinefunction(rule):
+        if is_async(rule):
             raise ConfigurationError(
                 f"allow: the rule for {action} is async. A rule decides from what it is given: "
                 "load the object first"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from authward.core.paths import Paths, several
+from authward.core.paths import Paths, below_mount, several
 from authward.errors import ConfigurationError
 
 # What a framework, a file system or a server behind may take for another path: empty, `.` and `..`
@@ -36,6 +36,10 @@ class OpenPaths:
                     "alone. Write it without '//', '/./', '/../', '\\' and what decodes to them"
                 )
 
-    def hold(self, path: str) -> bool:
-        """Whether this path, decoded as in a scope, is one of them."""
-        return self._paths.get(path) is True and not _UNRESOLVED.search(path)
+    def hold(self, path: str, root: str = "") -> bool:
+        """Whether this path is one of them, as the app's own routes see it: below its mount. `path`
+        and `root` are the scope's `path` and `root_path`.
+        """
+        # A client may choose what a mount like '/{tenant}' is called: that must open nothing. And
+        # nothing of the whole may be in doubt, as who resolves it resolves the mount too.
+        return self._paths.get(below_mount(path, root)) is True and not _UNRESOLVED.search(path)

@@ -29,8 +29,9 @@ class BearerAuth:
 
     `keys` are the server's public keys as JWKs, or `Key`s that are shared with it.
     `issuer` and `audience` are the server's settings. `public` names paths that need no token and
-    have no principal, exactly or with `*` at the end. Refusals: 401 `missing_token`,
-    `token_expired`, `invalid_token`; 400 `malformed_request` for two tokens.
+    have no principal, exactly or with `*` at the end, below the place where the app is mounted.
+    Refusals: 401 `missing_token`, `token_expired`, `invalid_token`; 400 `malformed_request` for two
+    tokens.
 
     A principal's permissions are those the token names: what its role grants only the server knows.
     So it is with sessions that have ended: their tokens are good here until they expire. A
@@ -48,9 +49,11 @@ class BearerAuth:
         clock: Clock | None = None,
     ) -> None:
         for option, value in (("issuer", issuer), ("audience", audience)):
-            if not value:
+            named: object = value
+            if not isinstance(named, str) or not named:
+                shown = f"{named!r} is no text" if named else "missing"
                 raise ConfigurationError(
-                    f"{option}: missing. Say what the server's AUTHWARD_{option.upper()} says"
+                    f"{option}: {shown}. Say what the server's AUTHWARD_{option.upper()} says"
                 )
         self._app = app
         self._policy = TokenPolicy(issuer, audience, access_ttl=0, refresh_ttl=0)
@@ -69,7 +72,9 @@ class BearerAuth:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
-        if kind not in ("http", "websocket") or self._public.hold(scope["path"]):
+        if kind not in ("http", "websocket"):
+            return await self._app(scope, receive, send)
+        if self._public.hold(scope["path"], scope.get("root_path", "")):
             return await self._app(scope, receive, send)
         now = self._clock.now()
         offered = scope.get("subprotocols", ())

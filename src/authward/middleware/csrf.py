@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from uuid import UUID
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -24,10 +25,12 @@ from authward.core.csrf import (
     is_anonymous_id,
     provenance,
     session_binding,
+    session_of,
     trusted_origins,
 )
 from authward.core.csrf import csrf_token as token_of
 from authward.core.flags import flag
+from authward.core.functions import plain_function
 from authward.core.resolved import OpenPaths
 from authward.errors import ConfigurationError, MalformedRequest, OriginNotAllowed, Refusal
 from authward.middleware.answers import refuse
@@ -42,7 +45,7 @@ _KEY = "authward.csrf"
 _VARY = (b"vary", b"Cookie")
 _SITE, _TOKEN = b"sec-fetch-site", b"x-csrf-token"
 
-Binding = Callable[[Scope], str | None]
+Binding = Callable[[Scope], str | int | UUID | None]
 
 
 class Html(str):
@@ -81,10 +84,11 @@ class CSRF:
     """Refuses requests of other sites' pages, and WebSockets they open.
 
     `origins` are those your pages are served from, this app's own included. `binding` says which
-    session a request belongs to: what the token is bound to, so that a new session has a new one.
-    Without a session it is bound to an anonymous id in a cookie of ours. `secrets` sign tokens: the
-    first makes them, all of them verify. `form_field` names the hidden field a urlencoded form may
-    carry the token in. `protects` and `exempt` say which routes do not go by the cookie.
+    session a request belongs to, as text, a whole number or a UUID: what the token is bound to, so
+    that a new session has a new one. Without a session it is bound to an anonymous id in a cookie
+    of ours. `secrets` sign tokens: the first makes them, all of them verify. `form_field` names the
+    hidden field a urlencoded form may carry the token in. `protects` and `exempt` say which routes
+    do not go by the cookie; those of `exempt` are paths below the place where the app is mounted.
     `secure=False` is for development without https.
 
     Refusals: 403 `origin_not_allowed`, 403 `csrf_failed`, 400 `malformed_request` for a header or
@@ -114,9 +118,9 @@ class CSRF:
         self._report_only = flag("report_only", report_only)
         self._secrets = checked_secrets(secrets)
         self._trusted = trusted_origins(origins, secure=secure)
-        self._binding = binding
+        self._binding = plain_function("binding", binding, "scope")
         self._field = None if form_field is None else FormField(form_field)
-        self._protects = protects
+        self._protects = plain_function("protects", protects, "scope")
         self._exempt = OpenPaths(exempt, "exempt")
         self._cookie = CookieNames.of(production=secure).csrf
         self._clock = SystemClock() if clock is None else clock
@@ -140,8 +144,10 @@ class CSRF:
         await self._app(scope, receive, send)
 
     def session(self, scope: Scope) -> str | None:
-        """The session of a request; None without one."""
-        return None if self._binding is None else self._binding(scope) or None
+        """The session of a request; None without one. Raises ConfigurationError if `binding` found
+        anything else.
+        """
+        return None if self._binding is None else session_of(self._binding(scope))
 
     def browser(self, scope: Scope) -> str | None:
         """The anonymous id of a browser; None without one. Raises MalformedRequest if there are
@@ -172,7 +178,7 @@ class CSRF:
         return self._field
 
     def _concerns(self, scope: Scope) -> bool:
-        if self._exempt.hold(scope["path"]):
+        if self._exempt.hold(scope["path"], scope.get("root_path", "")):
             return False
         return self._protects is None or self._protects(scope)
 

@@ -8,14 +8,16 @@ import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import KW_ONLY, dataclass
 from hashlib import blake2b
-from inspect import iscoroutinefunction
 from typing import Literal, Protocol, runtime_checkable
 from uuid import UUID
 
 from starlette.types import Scope
 
 from authward.core.clients import Networks
+from authward.core.flags import flag
+from authward.core.functions import plain_function
 from authward.core.limits import Decision, Limit, SlidingWindows
+from authward.core.methods import check_method
 from authward.core.paths import Paths, below_mount, several
 from authward.core.principal import Principal
 from authward.errors import ConfigurationError
@@ -54,7 +56,7 @@ class Policy:
     | | client's where there is no principal, or the function says None or an empty text |
     | `cost` | how many places a request takes; one of 0 is not counted, one of more than there |
     | | are is refused |
-    | `skip` | requests that are not counted |
+    | `skip` | requests that are not counted: those it says True of, and nothing that counts as it |
     | `allow`, `deny` | addresses that are not counted, and that get 403 `forbidden` |
     | `skip_successful` | an answer below 400, or an accepted handshake, gives its places back |
     | `report_only` | nothing is refused, only told |
@@ -89,8 +91,8 @@ class Rule:
         _check_functions(policy, self.limit)
         self.name = name
         self.written = name.encode()
-        self.reports = policy.report_only or report_only
-        self.returns = policy.skip_successful
+        self.reports = flag("report_only", policy.report_only) or report_only
+        self.returns = flag("skip_successful", policy.skip_successful)
         allow = several("allow", policy.allow)
         self.allow = Networks("allow", allow)
         if self.allow.everyone:
@@ -107,7 +109,9 @@ class Rule:
         self._strange: set[str] = set()
         paths = several("paths", policy.paths)
         self._paths = Paths(dict.fromkeys(paths, True), "paths") if paths else None
-        self._methods = frozenset(map(str.upper, several("methods", policy.methods)))
+        self._methods = frozenset(
+            check_method(one.upper()) for one in several("methods", policy.methods)
+        )
         if "GET" in self._methods:
             self._methods |= {"HEAD"}
 
@@ -120,7 +124,13 @@ class Rule:
         # A handshake is a GET (RFC 6455 section 4.1).
         if self._methods and scope.get("method", "GET") not in self._methods:
             return False
-        return self._skip is None or not self._skip(scope)
+        if self._skip is None:
+            return True
+        said: object = self._skip(scope)
+        if said and said is not True:
+            # A coroutine counts as true, and a lambda around an async function returns one.
+            self._complain("skip", said, "The request is counted")
+        return said is not True
 
     def cost(self, scope: Scope) -> int:
         """How many places the request takes; more than there are if it can never fit."""
@@ -171,12 +181,10 @@ def _check_functions(policy: Policy, limit: Limit) -> None:
         )
     if not callable(by) and by not in ("client", "principal"):
         raise ConfigurationError(f"by: {by!r} is unknown. Take 'client', 'principal' or a function")
-    if skip is not None and not callable(skip):
-        raise ConfigurationError(f"skip: {skip!r} is no function. Write skip=lambda scope: …")
-    for option, function in (("by", by), ("cost", cost), ("skip", skip)):
-        # What it returns is true: everything would be skipped.
-        if iscoroutinefunction(function) or iscoroutinefunction(type(function).__call__):
-            raise ConfigurationError(f"{option}: is not awaited. Write def, not async def")
+    for option, function in (("by", by), ("cost", cost)):
+        if callable(function):
+            plain_function(option, function, "scope")
+    plain_function("skip", skip, "scope")
 
 
 def _principal(scope: Scope) -> object:

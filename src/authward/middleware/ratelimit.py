@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from authward.clock import SystemClock
 from authward.core.clients import ClientRule
 from authward.core.envelope import Header
+from authward.core.flags import flag
 from authward.core.limits import MOST, Decision, HeaderStyle, limit_headers, retry_after
 from authward.errors import ConfigurationError, Forbidden, RateLimited, Refusal, Unavailable
 from authward.middleware.answers import refuse
@@ -61,6 +62,7 @@ class RateLimit:
             raise ConfigurationError(
                 f"clients: {clients!r} is no ClientRule. Write ClientRule(trusted_proxies=[…])"
             )
+        flag("report_only", report_only)
         self._rules = [
             Rule(_policy(one), most_keys, report_only) for one in policies or ("100/15m",)
         ]

@@ -11,6 +11,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from authward.core.flags import flag
 from authward.core.request_id import RequestIds, is_header_name, taken_over
 from authward.errors import ConfigurationError
 from authward.ports import Chance
@@ -64,7 +65,7 @@ class RequestId:
             )
         self._app = app
         self._header = header.lower().encode()
-        self._trust_incoming = trust_incoming
+        self._trust_incoming = flag("trust_incoming", trust_incoming)
         self._mint = prepared_ids(chance)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
