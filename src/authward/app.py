@@ -16,6 +16,7 @@ from authward.clock import SystemClock
 from authward.core.cookies import CookieNames
 from authward.core.cors import CorsPolicy
 from authward.core.events import known_kind
+from authward.core.flags import flag
 from authward.core.headers import DEFAULT_POLICY, SecurityPolicy
 from authward.core.keys import MasterSecret
 from authward.core.policies import Policies
@@ -141,6 +142,7 @@ class Authward:
         """
         from authward.starlette import install
 
+        flag("deny_by_default", deny_by_default)
         install(app, self, deny_by_default=deny_by_default, public=public)
 
     def on(self, kind: str) -> Callable[[H], H]:

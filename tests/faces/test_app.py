@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from httpx2 import ASGITransport, AsyncClient
+from starlette.applications import Starlette
 from starlette.testclient import TestClient
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
@@ -134,6 +135,12 @@ def test_policies_that_are_none(
 ) -> None:
     with pytest.raises(ConfigurationError, match=f"{option}: .* is no {kind}. Make one"):
         make_auth(**{option: given})
+
+
+@pytest.mark.parametrize("given", [None, "", "no", 1])
+def test_deny_by_default_is_on_or_off(auth: Authward, given: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"deny_by_default: .* is neither True nor False"):
+        auth.install(Starlette(), deny_by_default=given)
 
 
 def test_a_caller_is_not_asked_for_in_a_thread_of_nobody(

@@ -241,6 +241,15 @@ async def test_the_app_says_which_routes_go_by_the_cookie():
     assert (await post(app, path="/api/a", origin="null")).error == ""
 
 
+@pytest.mark.parametrize("said", [None, 0, "", [], True, "no"])
+async def test_what_protects_lets_alone_by_false_alone(said: Any):
+    """A function that forgets to return says None."""
+    refused = await post(guarded(protects=lambda scope: said), origin="https://evil.example")
+    assert refused.error == "origin_not_allowed"
+    passed = await post(guarded(protects=lambda scope: False), origin="https://evil.example")
+    assert passed.status == 200
+
+
 @pytest.mark.parametrize("value", ["Bearer junk", "Basic YTpi", "Bearer " + RIGHT])
 async def test_a_header_beside_the_cookie_exempts_nothing(value: str):
     assert (await post(guarded(), authorization=value)).error == "csrf_failed"

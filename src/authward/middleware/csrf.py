@@ -180,7 +180,8 @@ class CSRF:
     def _concerns(self, scope: Scope) -> bool:
         if self._exempt.hold(scope["path"], scope.get("root_path", "")):
             return False
-        return self._protects is None or self._protects(scope)
+        # What forgets to return, and says None, lets nothing alone.
+        return self._protects is None or self._protects(scope) is not False
 
     async def _judged(self, scope: Scope, receive: Receive) -> tuple[Refusal | None, Receive]:
         """What a request is refused with, if it is, and what the app is to receive from."""
