@@ -83,12 +83,13 @@ def differs(what: object, *names: str) -> bool:
         return True
     for name in names:
         home = next((one for one in type(what).__mro__ if name in vars(one)), None)
-        if home is not None and not _trusted(home):
+        if home is not None and not trusted(home):
             return True
     return False
 
 
-def _trusted(what: object) -> bool:
+def trusted(what: object) -> bool:
+    """Whether it is Starlette's, FastAPI's or ours."""
     module = getattr(what, "__module__", None) or ""
     return module.partition(".")[0] in _TRUSTED
 
@@ -106,9 +107,7 @@ def _ordinary_stack(app: Starlette) -> bool:
     rebuilt = isinstance(build, Rebuilt)
     while isinstance(build, Rebuilt):
         build = build.build
-    if getattr(build, "__self__", None) is not app or not _trusted(
-        getattr(build, "__func__", None)
-    ):
+    if getattr(build, "__self__", None) is not app or not trusted(getattr(build, "__func__", None)):
         return False
     stack = app.middleware_stack  # there once it has served
     if stack is None or (rebuilt and type(stack) is Shield):
@@ -125,12 +124,12 @@ def _made_of_its_endpoint(route: Route | WebSocketRoute) -> bool:
         inner = getattr(inner, "app", None)
     if inner is endpoint:
         return True
-    if not inspect.isfunction(inner) or not _trusted(inner):
+    if not inspect.isfunction(inner) or not trusted(inner):
         return False
     # What Starlette and FastAPI make of a function holds it, or their own that calls it.
     held = [_plain(cell.cell_contents) for cell in inner.__closure__ or ()]
     return bool(held) and all(
-        one is endpoint or (inspect.isfunction(one) and _trusted(one)) for one in held
+        one is endpoint or (inspect.isfunction(one) and trusted(one)) for one in held
     )
 
 

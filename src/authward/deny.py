@@ -66,14 +66,14 @@ def _opened(app: ASGIApp) -> ASGIApp:
 
 
 def keep_overrides(seen: Walk) -> list[tuple[object, str]]:
-    """See to it that no FastAPI app among what was seen overrides a guard in production. What holds
-    their overrides, and under which name. Raises ConfigurationError.
+    """See to it that nothing that was seen overrides a guard of FastAPI in production. What holds
+    such overrides, and under which name. Raises ConfigurationError.
     """
     if "fastapi" not in sys.modules:
         return []
     from authward.guards import keep_guards
 
-    return keep_guards(app for app, _ in seen.apps)
+    return keep_guards(seen.providers)
 
 
 def undeclared(found: Iterable[Declared]) -> list[Declared]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
-from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.dependencies.utils import get_dependant
 from fastapi.openapi.models import HTTPBearer
@@ -116,16 +116,22 @@ class KeptOverrides(dict[Callable[..., Any], Callable[..., Any]]):
         return self
 
 
-def keep_guards(apps: Iterable[object]) -> list[tuple[object, str]]:
-    """See to it that no override takes a guard of these apps away, now or later. What holds their
-    overrides, and under which name. Raises ConfigurationError.
+def keep_guards(providers: Iterable[object]) -> list[tuple[object, str]]:
+    """See to it that no overrides of these (FastAPI apps, or what a router names in their place)
+    take a guard away, now or later. What holds them, and under which name. Raises
+    ConfigurationError.
     """
     held: list[tuple[object, str]] = []
-    for app in apps:
-        if isinstance(app, FastAPI):
-            if type(app.dependency_overrides) is not KeptOverrides:
-                app.dependency_overrides = KeptOverrides(app.dependency_overrides)
-            held.append((app, "dependency_overrides"))
+    for one in providers:
+        given = getattr(one, "dependency_overrides", None)
+        if given is None:
+            continue
+        kept = given if type(given) is KeptOverrides else KeptOverrides(given)
+        # A property, say, cannot be set: then what it gives now is looked at, and no more.
+        with suppress(AttributeError):
+            setattr(one, "dependency_overrides", kept)  # noqa: B010 - what it is, nobody knows
+        if "dependency_overrides" in getattr(one, "__dict__", {}):
+            held.append((one, "dependency_overrides"))
     return held
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -27,6 +28,7 @@ from authward.declared import (
     plain,
     said,
 )
+from authward.holding import held_by
 from authward.http.endpoint import Endpoint, Resource
 from authward.middleware.answers import NoApp
 from authward.ui.pages import File
@@ -50,8 +52,12 @@ class Walk:
     """Every route below `app`: of included routers, mounts, hosts and frontends, of WebSockets too.
 
     `found` are the routes, `apps` the apps with their paths, `lists` the holder and the name of
-    every list of routes, `fixed` those of what else leads to routes. `instead` names lists by id
-    that are read as if they were others. `opened` says what lies behind an app of ours.
+    every list of routes, `fixed` those of what else leads to routes, `providers` whatever holds
+    `dependency_overrides` that are heeded. `held` are the apps that something opaque holds, with
+    its path: who may call them, nobody can tell, but how they are set up counts there too.
+
+    `instead` names lists by id that are read as if they were others. `opened` says what lies behind
+    an app of ours. `met` are the ids of apps that have been seen.
     """
 
     def __init__(
@@ -59,11 +65,15 @@ class Walk:
         app: ASGIApp,
         opened: Callable[[ASGIApp], ASGIApp],
         instead: Mapping[int, Sequence[BaseRoute]] | None = None,
+        met: set[int] | None = None,
     ) -> None:
         self.found: list[Declared] = []
         self.apps: list[tuple[ASGIApp, str]] = []
         self.lists: list[tuple[object, str]] = []
         self.fixed: list[tuple[object, str]] = []
+        self.providers: list[object] = []
+        self.held: list[tuple[ASGIApp, str]] = []
+        self._met = set() if met is None else met
         self._opened = opened
         self._instead = instead or {}
         self._within: list[Router] = []
@@ -72,8 +82,12 @@ class Walk:
 
     def _app(self, app: ASGIApp, place: _Place, rest: str) -> None:
         self.apps.append((app, place.full()))
+        self._met.add(id(app))
         app = self._opened(app)
+        self._met.add(id(app))
         if isinstance(app, Starlette):
+            self.providers.append(app)
+            self._look_into(app.user_middleware, place)
             if app_answers(app, mounted=app is not self._top):
                 self._opaque(app, place, rest)
             own = ((place.path, one) for one in app.user_middleware)
@@ -87,6 +101,14 @@ class Walk:
 
     def _opaque(self, what: object, place: _Place, path: str) -> None:
         self._add("mount", (), path, _name(what), None, place, below=True)
+        self._look_into(what, place)
+
+    def _look_into(self, what: object, place: _Place) -> None:
+        for app in held_by(what):
+            if id(app) not in self._met:
+                inner = Walk(app, self._opened, self._instead, self._met)
+                self.held += [(one, place.full()) for one, _ in (*inner.apps, *inner.held)]
+                self.providers += inner.providers
 
     def _add(
         self,
@@ -114,6 +136,8 @@ class Walk:
         if any(one is router for one in self._within):
             return
         self._within.append(router)
+        self._met.add(id(router))
+        self.providers.append(getattr(router, "dependency_overrides_provider", None))
         if router_answers(router, included=False):
             self._opaque(router, place, "")
         routes = [self._apart(route, place) for route in self._list(router, "routes")]
@@ -131,6 +155,7 @@ class Walk:
         self.fixed.append((router, "default"))
         if getattr(router.default, "__func__", None) is not Router.not_found:
             self._app(router.default, place, "/*")
+        self._look_into(router.middleware_stack, place)
         self._within.pop()
 
     def _list(self, holder: Any, name: str) -> Sequence[BaseRoute]:
@@ -156,6 +181,7 @@ class Walk:
 
     def _route(self, given: Any, place: _Place) -> None:
         route = getattr(given, "original_route", given)
+        self.providers.append(getattr(given, "dependency_overrides_provider", None))
         if isinstance(route, BaseRoute) and route_answers(route):
             self._opaque(route, place, getattr(given, "path", None) or "")
         if isinstance(route, Mount):
@@ -163,7 +189,10 @@ class Walk:
             base = within(route.app, getattr(route, "_base_app", route.app))
             path = place.path + given.path
             below = (*place.below, _Place(path, place.host).full())
-            self._app(base, _Place(path, place.host, below, place.middleware), "")
+            inner = _Place(path, place.host, below, place.middleware)
+            self._app(base, inner, "")
+            if route.app is not base:
+                self._look_into(route.app, inner)
         elif isinstance(route, Host):
             self.fixed.append((route, "app"))
             self._app(given.app, replace(place, host=given.host), "")
@@ -178,6 +207,8 @@ class Walk:
         # To Starlette no methods are all of them, and FastAPI makes None an empty set.
         endpoint, path, methods = bare(route.endpoint), route.path_format, route.methods or ()
         before = len(self.found)
+        if not inspect.isroutine(endpoint):
+            self._look_into(endpoint, place)  # any ASGI app may be one
         if isinstance(endpoint, Resource):
             for one in endpoint.endpoints.values():
                 name = _name(one.handler)

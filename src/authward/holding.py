@@ -1,0 +1,103 @@
+"""What an opaque callable holds: the apps behind middleware that walking cannot see through."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from functools import partial
+from types import CodeType, FunctionType, MemberDescriptorType, MethodType, ModuleType
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.routing import Router
+from starlette.types import ASGIApp
+
+from authward.answering import trusted
+from authward.middleware.shield import Shield
+
+_MOST = 10_000  # objects looked at, the nearest first: something may hold a world
+_APPS = (Starlette, Router, Shield)
+_LEAVES = (type, ModuleType, CodeType, str, bytes, bytearray, int, float, complex, type(None))
+
+
+def held_by(what: object) -> Iterator[ASGIApp]:
+    """The Starlette and FastAPI apps, routers and shields that `what` leads to: through attributes,
+    closures, the arguments of partials, lists and dicts, and the globals that a function names.
+    What these hold themselves, walking tells.
+    """
+    seen: dict[int, object] = {id(what): what}  # which keeps ids from being used again
+    ahead = deque([what])
+    while ahead:
+        for part in _parts(ahead.popleft()):
+            # By type: asking an object for its class may run code of its own.
+            if id(part) in seen or issubclass(type(part), _LEAVES):
+                continue
+            if len(seen) >= _MOST:
+                return
+            seen[id(part)] = part
+            if issubclass(type(part), _APPS):
+                yield part  # type: ignore[misc]
+            else:
+                ahead.append(part)
+
+
+def _parts(one: object) -> Iterable[object]:
+    kind: Any = type(one)
+    if issubclass(kind, dict):
+        return [*dict.values(one)]  # type: ignore[arg-type]
+    if issubclass(kind, list | tuple | set | frozenset):
+        return [*kind.__iter__(one)]
+    if issubclass(kind, FunctionType):
+        return _of_function(one)  # type: ignore[arg-type]
+    if issubclass(kind, MethodType):
+        return (one.__self__, one.__func__)  # type: ignore[attr-defined]
+    if issubclass(kind, partial):
+        return (one.func, one.args, one.keywords)  # type: ignore[attr-defined]
+    # Ours that are no middleware lead to an Authward, and by it to all that it serves elsewhere.
+    home = f"{kind.__module__}."
+    if home.startswith("authward.") and not home.startswith("authward.middleware."):
+        return ()
+    return _of_instance(one, kind)
+
+
+def _of_function(function: FunctionType) -> Iterator[object]:
+    yield from vars(function).values()  # what it wraps
+    yield from function.__defaults__ or ()
+    yield from (function.__kwdefaults__ or {}).values()
+    for cell in function.__closure__ or ():
+        try:
+            yield cell.cell_contents
+        except ValueError:
+            continue  # of a name that has no value yet
+    if not trusted(function):
+        for name in _names(function.__code__):
+            yield function.__globals__.get(name)
+
+
+def _names(code: CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for const in code.co_consts:
+        if isinstance(const, CodeType):
+            yield from _names(const)
+
+
+def _of_instance(one: object, kind: type) -> Iterator[object]:
+    with suppress(AttributeError):  # slots alone
+        yield from [*object.__getattribute__(one, "__dict__").values()]
+    called = False
+    for home in kind.__mro__:
+        for name, value in vars(home).items():
+            if isinstance(value, MemberDescriptorType):
+                yield value.__get__(one, kind) if _filled(value, one) else None
+            elif name == "__call__" and not called:
+                called = True
+                yield value
+
+
+def _filled(slot: MemberDescriptorType, one: object) -> bool:
+    try:
+        slot.__get__(one)
+    except AttributeError:
+        return False
+    return True
