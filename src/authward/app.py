@@ -39,6 +39,7 @@ from authward.services import Services
 from authward.services.handlers import Handler, Wanted
 from authward.services.secrets import make_secret_file, read_secret_file
 from authward.settings import Settings
+from authward.setups import check_setups
 from authward.stores.sql import SqlStore
 from authward.ui.pages import api_routes, module_route
 
@@ -114,19 +115,19 @@ class Authward:
     def wrap(self, app: ASGIApp) -> ASGIApp:
         """`app` behind the protections, with our routes beside its own. Works on any ASGI app."""
 
+        production = self.settings.production
+
         def check() -> None:
-            keep_overrides(walk(app))
+            seen = walk(app)
+            check_setups(seen, production=production)
+            if production:
+                keep_overrides(seen)
 
         async def startup() -> None:
-            if self.settings.production:
-                check()
+            check()
             await self.startup()
 
-        shield = self.protect(
-            app,
-            check if self.settings.production else None,
-            lifespan=Lifespan(app, startup, self.shutdown),
-        )
+        shield = self.protect(app, check, lifespan=Lifespan(app, startup, self.shutdown))
         know(shield, Known(self, app=app))
         return shield
 

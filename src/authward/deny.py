@@ -19,6 +19,7 @@ from authward.errors import ConfigurationError
 from authward.middleware.shield import Shield
 from authward.opened import Opened, with_public
 from authward.settings import Settings
+from authward.setups import check_setups
 from authward.walking import Walk
 
 
@@ -135,6 +136,7 @@ class Denying:
         return seen
 
     def _keep(self, seen: Walk) -> None:
+        check_setups(seen, production=self._production)
         overrides = keep_overrides(seen) if self._production else []
         for holder, name in seen.lists:
             routes = getattr(holder, name)

@@ -36,6 +36,7 @@ from authward.middleware.websocket import close_code
 from authward.opened import public_paths, with_public
 from authward.ports import Clock
 from authward.settings import Settings
+from authward.setups import check_setups
 
 E = TypeVar("E", bound=Callable[..., Any])
 
@@ -210,11 +211,7 @@ def _below_server_errors(stack: ASGIApp, failed: ExceptionHandler) -> ASGIApp:
 
 def _check(app: Starlette, auth: Installing) -> None:
     """Refuse what would be unsafe or silently dead. Raises ConfigurationError."""
-    if app.debug and auth.settings.production:
-        raise ConfigurationError(
-            "debug: the app would show tracebacks to its clients, and ENV is production. "
-            "Leave debug off"
-        )
+    check_setups(walk(app), production=auth.settings.production)
     if any(cast(object, one.cls) is CORSMiddleware for one in app.user_middleware):
         raise ConfigurationError(
             "install: the app has CORSMiddleware too, and browsers take no answer that states CORS "

@@ -2,7 +2,6 @@
 does not see it: CWE-489 (active debug code), CWE-862. See `test_guard_overridden.py`.
 """
 
-import functools
 import re
 from collections.abc import Callable
 from typing import Any
@@ -18,7 +17,7 @@ from starlette.testclient import TestClient
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from authward import Authward, ConfigurationError
-from authward.middleware import SecurityHeaders
+from tests.attacks.around import AROUND, Slotted
 from tests.serving import SECRET
 
 PRODUCTION: dict[str, Any] = {
@@ -27,24 +26,6 @@ PRODUCTION: dict[str, Any] = {
     "dangerously_plain_http": True,
 }
 TOLD = "dependency_overrides: the guard 'role admin'.*production.*for tests"
-
-
-class Slotted:
-    __slots__ = ("by_path", "never_set")
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.by_path = {"/": [app]}
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self.by_path["/"][0](scope, receive, send)
-
-
-class Bound:
-    def __init__(self, app: ASGIApp) -> None:
-        self.inner = app
-
-    async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self.inner(scope, receive, send)
 
 
 class Second:
@@ -57,47 +38,6 @@ class Second:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         to = self.other if scope["type"] == "http" else self.app
         await to(scope, receive, send)
-
-
-def closing_over(app: ASGIApp) -> ASGIApp:
-    gone = app
-
-    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
-        await (gone if scope["type"] == "never" else app)(scope, receive, send)  # noqa: F821
-
-    del gone
-    return serve
-
-
-async def hand_on(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    await app(scope, receive, send)
-
-
-async def by_name(scope: Scope, receive: Receive, send: Send) -> None:
-    async def inner() -> None:
-        await NAMED(scope, receive, send)
-
-    await inner()
-
-
-def named(app: ASGIApp) -> ASGIApp:
-    global NAMED
-    NAMED = app
-    return by_name
-
-
-NAMED: ASGIApp = Router()
-AROUND: dict[str, Callable[[ASGIApp], ASGIApp]] = {
-    "middleware": GZipMiddleware,
-    "several": lambda app: GZipMiddleware(GZipMiddleware(app)),
-    "ours": SecurityHeaders,
-    "slots": Slotted,
-    "method": lambda app: Bound(app).serve,
-    "closure": closing_over,
-    "partial": lambda app: functools.partial(hand_on, app),
-    "global": named,
-    "mounted": lambda app: GZipMiddleware(Router([Mount("/", GZipMiddleware(app))])),
-}
 
 
 def guarded(auth: Authward) -> tuple[FastAPI, Any]:
