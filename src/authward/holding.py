@@ -10,11 +10,16 @@ from types import CodeType, FunctionType, MemberDescriptorType, MethodType, Modu
 from typing import Any
 
 from starlette.applications import Starlette
+from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Router
 from starlette.types import ASGIApp
 
 from authward.answering import trusted
+from authward.middleware.cors import CORS as OurCORS
 from authward.middleware.shield import Shield
+
+CORS = (CORSMiddleware, OurCORS)
+"""Middleware that states CORS."""
 
 _MOST = 10_000  # objects looked at, the nearest first: something may hold a world
 _APPS = (Starlette, Router, Shield)
@@ -22,12 +27,15 @@ _LEAVES = (type, ModuleType, CodeType, str, bytes, bytearray, int, float, comple
 
 
 def held_by(what: object) -> Iterator[ASGIApp]:
-    """The Starlette and FastAPI apps, routers and shields that `what` leads to: through attributes,
+    """What `what` is or leads to of `CORS`, and the Starlette and FastAPI apps, routers and shields
+    that it leads to: through attributes,
     closures, the arguments of partials, lists and dicts, and the globals that a function names.
     What these hold themselves, walking tells.
     """
     seen: dict[int, object] = {id(what): what}  # which keeps ids from being used again
     ahead = deque([what])
+    if issubclass(type(what), CORS):
+        yield what  # type: ignore[misc]
     while ahead:
         for part in _parts(ahead.popleft()):
             # By type: asking an object for its class may run code of its own.
@@ -36,9 +44,9 @@ def held_by(what: object) -> Iterator[ASGIApp]:
             if len(seen) >= _MOST:
                 return
             seen[id(part)] = part
-            if issubclass(type(part), _APPS):
+            if issubclass(type(part), (*_APPS, *CORS)):
                 yield part  # type: ignore[misc]
-            else:
+            if not issubclass(type(part), _APPS):
                 ahead.append(part)
 
 

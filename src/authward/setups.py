@@ -5,6 +5,7 @@ from __future__ import annotations
 from starlette.applications import Starlette
 
 from authward.errors import ConfigurationError
+from authward.holding import CORS
 from authward.walking import Walk
 
 
@@ -17,3 +18,15 @@ def check_setups(seen: Walk, *, production: bool) -> None:
                 f"debug: {where} would show tracebacks to its clients, and ENV is production. "
                 "Leave debug off"
             )
+        if _states_cors(app):
+            raise ConfigurationError(
+                f"cors: {where} has CORSMiddleware too, and browsers take no answer that states "
+                "CORS twice. Remove it, and set origins, or a policy in Authward(cors=…)"
+            )
+
+
+def _states_cors(app: object) -> bool:
+    if not isinstance(app, Starlette):
+        return isinstance(app, CORS)
+    kinds: list[object] = [one.cls for one in app.user_middleware]
+    return any(isinstance(kind, type) and issubclass(kind, CORS) for kind in kinds)

@@ -15,7 +15,6 @@ from typing import Any, Protocol, TypeVar, cast
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
@@ -212,11 +211,6 @@ def _below_server_errors(stack: ASGIApp, failed: ExceptionHandler) -> ASGIApp:
 def _check(app: Starlette, auth: Installing) -> None:
     """Refuse what would be unsafe or silently dead. Raises ConfigurationError."""
     check_setups(walk(app), production=auth.settings.production)
-    if any(cast(object, one.cls) is CORSMiddleware for one in app.user_middleware):
-        raise ConfigurationError(
-            "install: the app has CORSMiddleware too, and browsers take no answer that states CORS "
-            "twice. Remove it, and set origins"
-        )
     ours = auth.routes()
     for path in _paths(app.routes):
         for route in ours:

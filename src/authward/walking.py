@@ -28,7 +28,7 @@ from authward.declared import (
     plain,
     said,
 )
-from authward.holding import held_by
+from authward.holding import CORS, held_by
 from authward.http.endpoint import Endpoint, Resource
 from authward.middleware.answers import NoApp
 from authward.ui.pages import File
@@ -53,8 +53,9 @@ class Walk:
 
     `found` are the routes, `apps` the apps with their paths, `lists` the holder and the name of
     every list of routes, `fixed` those of what else leads to routes, `providers` whatever holds
-    `dependency_overrides` that are heeded. `held` are the apps that something opaque holds, with
-    its path: who may call them, nobody can tell, but how they are set up counts there too.
+    `dependency_overrides` that are heeded. `held` are the apps that something opaque holds, and
+    the middleware that states CORS, with its path: who may call them, nobody can tell, but how they
+    are set up counts there too.
 
     `instead` names lists by id that are read as if they were others. `opened` says what lies behind
     an app of ours. `met` are the ids of apps that have been seen.
@@ -105,7 +106,9 @@ class Walk:
 
     def _look_into(self, what: object, place: _Place) -> None:
         for app in held_by(what):
-            if id(app) not in self._met:
+            if isinstance(app, CORS):
+                self.held.append((app, place.full()))
+            elif id(app) not in self._met:
                 inner = Walk(app, self._opened, self._instead, self._met)
                 self.held += [(one, place.full()) for one, _ in (*inner.apps, *inner.held)]
                 self.providers += inner.providers
@@ -184,6 +187,8 @@ class Walk:
         self.providers.append(getattr(given, "dependency_overrides_provider", None))
         if isinstance(route, BaseRoute) and route_answers(route):
             self._opaque(route, place, getattr(given, "path", None) or "")
+        if isinstance(route, Route | WebSocketRoute) and not inspect.isroutine(route.app):
+            self._look_into(route.app, place)  # middleware, or an ASGI app as the endpoint
         if isinstance(route, Mount):
             self.fixed.append((route, "app"))
             base = within(route.app, getattr(route, "_base_app", route.app))
@@ -207,8 +212,6 @@ class Walk:
         # To Starlette no methods are all of them, and FastAPI makes None an empty set.
         endpoint, path, methods = bare(route.endpoint), route.path_format, route.methods or ()
         before = len(self.found)
-        if not inspect.isroutine(endpoint):
-            self._look_into(endpoint, place)  # any ASGI app may be one
         if isinstance(endpoint, Resource):
             for one in endpoint.endpoints.values():
                 name = _name(one.handler)
