@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import httpx2
 import pytest
 from fastapi import FastAPI
 from starlette.middleware import Middleware
@@ -12,7 +13,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route, Router
 from starlette.testclient import TestClient
-from starlette.types import ASGIApp, Message
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from authward import Authward, ConfigurationError
 from authward.middleware import CORS
@@ -104,3 +105,70 @@ def test_mounted(sqlite_url: str, stating: str, deny: bool) -> None:
         TestClient(app),
     ):
         pass
+
+
+# --- where nobody can look --------------------------------------------------------------------
+
+OK, EVIL = "https://ok.example", "https://evil.example"
+
+
+def echoing(*, credentials: bool) -> ASGIApp:
+    """Lets in whoever asks, in code of its own."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        origin = dict(scope["headers"]).get(b"origin", b"*")
+        headers = [(b"Access-Control-Allow-Origin", origin), (b"content-length", b"0")]
+        headers.append((b"access-control-expose-headers", b"X-Secret"))
+        if credentials:
+            headers.append((b"Access-Control-Allow-Credentials", b"true"))
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b""})
+
+    return app
+
+
+async def told_of_cors(served: ASGIApp, origin: str | None) -> list[tuple[str, str]]:
+    transport = httpx2.ASGITransport(served)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        answer = await client.get("/m/", headers={} if origin is None else {"origin": origin})
+    assert answer.status_code == 200
+    assert answer.headers["vary"] == "Origin"
+    return [
+        (name.removeprefix("access-control-"), value)
+        for name, value in answer.headers.multi_items()
+        if name.startswith("access-control-") and not name.endswith("expose-headers")
+    ]
+
+
+@pytest.fixture(params=["wrap", "mount"])
+def behind(request: pytest.FixtureRequest, sqlite_url: str) -> Callable[[ASGIApp], ASGIApp]:
+    def serve(app: ASGIApp) -> ASGIApp:
+        auth = made(sqlite_url)
+        if request.param == "wrap":
+            return auth.wrap(app)
+        top = FastAPI()
+        auth.install(top)
+        top.mount("/m", app)
+        return top
+
+    return serve
+
+
+@pytest.mark.parametrize("credentials", [False, True])
+async def test_ours_stands_alone(behind: Callable[[ASGIApp], ASGIApp], credentials: bool) -> None:
+    served = behind(echoing(credentials=credentials))
+    ours = [("allow-origin", OK), ("allow-credentials", "true")]
+    assert await told_of_cors(served, OK) == ours
+    # What is for anyone may be read by anyone; but no cookies go with that.
+    assert await told_of_cors(served, EVIL) == [("allow-origin", EVIL)]
+    assert await told_of_cors(served, None) == [("allow-origin", "*")]
+
+
+async def test_a_preflight_is_ours(behind: Callable[[ASGIApp], ASGIApp]) -> None:
+    transport = httpx2.ASGITransport(behind(echoing(credentials=True)))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        for origin, told in ((OK, [OK, "true"]), (EVIL, [None, None])):
+            asked = {"origin": origin, "access-control-request-method": "PUT"}
+            answer = await client.options("/m/", headers=asked)
+            names = ("access-control-allow-origin", "access-control-allow-credentials")
+            assert [answer.headers.get(name) for name in names] == told

@@ -1,12 +1,14 @@
 """What every answer carries, byte for byte, and what cannot be asked for."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from authward.core.csp import NONCE, ContentSecurityPolicy, nonce_of
 from authward.core.headers import (
+    CORS_NAMES,
     DEFAULT_POLICY,
     Header,
     SecurityPolicy,
@@ -213,6 +215,23 @@ def test_what_powers_the_app_is_not_told(name: bytes):
 def test_what_powers_the_app_is_told_if_wanted():
     own = [(b"x-powered-by", b"steam"), (b"x-frame-options", b"DENY")]
     assert merged(own, ADDED, NAMES - spellings({b"x-powered-by"})) == [*own, *ADDED[1:]]
+
+
+CROSS = [
+    (b"access-control-allow-origin", b"*"),
+    (b"access-control-allow-credentials", b"true"),
+    (b"access-control-expose-headers", b"X-A"),
+]
+
+
+@pytest.mark.parametrize("spelt", [bytes.lower, bytes.title, bytes.upper])
+def test_what_the_app_says_of_cors(spelt: Callable[[bytes], bytes]):
+    named = NAMES | spellings(CORS_NAMES)
+    own = [(spelt(name), value) for name, value in CROSS]
+    ours = (*ADDED, (b"access-control-allow-origin", b"https://ok.example"))
+    assert merged(own, ours, named) == [*ours]
+    assert merged(own, ADDED, named) == [own[0], own[2], *ADDED]
+    assert merged(own, ADDED, NAMES) == [*own, *ADDED]
 
 
 def test_headers_that_can_be_read_once_are_not_lost():

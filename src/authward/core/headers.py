@@ -35,6 +35,17 @@ CrossDomainPolicies = Literal["none", "master-only", "by-content-type", "all"]
 
 _YEAR = 31_536_000
 _POWERED_BY = b"x-powered-by"
+_ALLOW_ORIGIN = b"access-control-allow-origin"
+_ALLOW_CREDENTIALS = b"access-control-allow-credentials"
+CORS_NAMES: Final = frozenset(
+    {
+        *(_ALLOW_ORIGIN, _ALLOW_CREDENTIALS, b"access-control-allow-headers"),
+        *(b"access-control-allow-methods", b"access-control-allow-private-network"),
+        *(b"access-control-expose-headers", b"access-control-max-age"),
+    }
+)
+"""What answers say of CORS, for those who state it and so watch what an app says."""
+
 # The words of header names that RFCs, IANA's registry and helmet write otherwise than `str.title`.
 _USUAL: Final[Mapping[bytes, bytes]] = {
     word.lower(): word
@@ -208,6 +219,8 @@ def spellings(names: Iterable[bytes]) -> frozenset[bytes]:
 def merged(own: Iterable[Header], added: Sequence[Header], names: frozenset[bytes]) -> list[Header]:
     """An answer's headers: the app's `own`, and those of `added` that it did not set itself, where
     `names` (of a policy) says that once is enough. An app's X-Powered-By goes if it is among them.
+    With `CORS_NAMES` among them, all that the app says of CORS goes where `added` lets an origin
+    in, as two of a header let nobody in; elsewhere what would let it in with cookies.
     """
     headers = [*own]
     for name, _ in headers:
@@ -217,9 +230,11 @@ def merged(own: Iterable[Header], added: Sequence[Header], names: frozenset[byte
     return headers
 
 
-def _apart(own: Sequence[Header], added: Iterable[Header], names: frozenset[bytes]) -> list[Header]:
+def _apart(own: Sequence[Header], added: Sequence[Header], names: frozenset[bytes]) -> list[Header]:
     """Both, without what collides."""
-    kept = [one for one in own if one[0].lower() != _POWERED_BY or _POWERED_BY not in names]
+    states = any(name == _ALLOW_ORIGIN for name, _ in added)
+    gone = {_POWERED_BY, *(CORS_NAMES if states else (_ALLOW_CREDENTIALS,))} & names
+    kept = [one for one in own if one[0].lower() not in gone]
     taken = names.intersection(name.lower() for name, _ in kept)
     return [*kept, *(one for one in added if one[0] not in taken)]
 

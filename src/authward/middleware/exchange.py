@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Sequence
 
 from starlette.types import Message, Scope, Send
 
-from authward.core.headers import Header, merged, spellings
+from authward.core.headers import CORS_NAMES, Header, merged, spellings
 from authward.core.limits import Decision, HeaderStyle, left, limit_headers
 from authward.errors import Refusal
 from authward.middleware.streams import Asked, Stream
@@ -125,8 +125,9 @@ def exchanges(
     added: Sequence[Header], names: frozenset[bytes], style: HeaderStyle | None
 ) -> type[Exchange]:
     """Exchanges whose answers all get the headers `added` (`names` as `merged` takes them), and
-    tell of limits in `style`. What an app says itself of its limits and its request stands.
+    tell of limits in `style`. What an app says itself of its limits and its request stands; of
+    CORS, what ours leaves it (see `merged`).
     """
-    once = names | spellings((*_OURS, *_OURS_BY_DRAFT_6))
+    once = names | spellings((*_OURS, *_OURS_BY_DRAFT_6, *CORS_NAMES))
     stamped = {"added": added, "names": once, "style": style}
     return type("Exchange", (Exchange,), stamped)

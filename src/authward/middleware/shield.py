@@ -210,10 +210,10 @@ class Shield:
             self._hosts_seen.add(host)
 
     async def _preflight(self, origin: bytes, exchange: Exchange) -> None:
-        exchange.cors = ()
         private = b"access-control-request-private-network" in exchange.headers
         allowed = self._on.cors.preflight(origin.decode("latin-1"), private_network=private)
-        await send_answer(exchange.send, 204, allowed, b"")
+        exchange.cors = allowed
+        await send_answer(exchange.send, 204, (), b"")
 
     def _check_origin(self, scope: Scope, origin: bytes, allows: Callable[[str], bool]) -> None:
         text = origin.decode("latin-1")
