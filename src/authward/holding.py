@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from functools import partial
+from itertools import islice
 from types import CodeType, FunctionType, MemberDescriptorType, MethodType, ModuleType
 from typing import Any
 
@@ -22,6 +23,7 @@ CORS = (CORSMiddleware, OurCORS)
 """Middleware that states CORS."""
 
 _MOST = 10_000  # objects looked at, the nearest first: something may hold a world
+_MOST_OF_ONE = 1000  # of a list or dict, lest a cache hides what lies beside it
 _APPS = (Starlette, Router, Shield)
 _LEAVES = (type, ModuleType, CodeType, str, bytes, bytearray, int, float, complex, type(None))
 
@@ -52,10 +54,12 @@ def held_by(what: object) -> Iterator[ASGIApp]:
 
 def _parts(one: object) -> Iterable[object]:
     kind: Any = type(one)
+    # By the methods of these themselves: those of a class of somebody's may fetch things, or fail.
     if issubclass(kind, dict):
-        return [*dict.values(one)]  # type: ignore[arg-type]
-    if issubclass(kind, list | tuple | set | frozenset):
-        return [*kind.__iter__(one)]
+        return [*islice(dict.values(one), _MOST_OF_ONE)]  # type: ignore[arg-type]
+    for base in (list, tuple, set, frozenset):
+        if issubclass(kind, base):
+            return [*islice(base.__iter__(one), _MOST_OF_ONE)]  # type: ignore[arg-type]
     if issubclass(kind, FunctionType):
         return _of_function(one)  # type: ignore[arg-type]
     if issubclass(kind, MethodType):
@@ -91,7 +95,7 @@ def _names(code: CodeType) -> Iterator[str]:
 
 
 def _of_instance(one: object, kind: type) -> Iterator[object]:
-    with suppress(AttributeError):  # slots alone
+    with suppress(Exception):  # slots alone, or a proxy that stands for nothing yet
         yield from [*object.__getattribute__(one, "__dict__").values()]
     called = False
     for home in kind.__mro__:

@@ -17,6 +17,8 @@ from starlette.testclient import TestClient
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from authward import Authward, ConfigurationError
+from authward.deny import keep_overrides, walk
+from authward.holding import held_by
 from tests.attacks.around import AROUND, Slotted
 from tests.serving import SECRET
 
@@ -203,7 +205,33 @@ def test_none_is_set_later(sqlite_url: str) -> None:
 async def test_what_holds_the_world_ends(sqlite_url: str) -> None:
     """What is looked at is bounded, the nearest first."""
     auth = Authward(database_url=sqlite_url, secret=SECRET, **PRODUCTION)
+    much: Any = [[number] for number in range(100_000)]
     near = Slotted(GZipMiddleware(overridden(auth)))
-    near.by_path["much"] = [[[[number] for number in range(100_000)]]]  # type: ignore[list-item]
-    served = auth.wrap(near)
-    assert await first(served, "/x") == 500
+    near.by_path = {"much": much, **near.by_path}  # a cache, say, before what matters
+    assert await first(auth.wrap(near), "/x") == 500
+    world: Any = [[[[n, m] for n in range(100)] for m in range(100)] for _ in range(100)]
+    assert list(held_by(world)) == []
+
+
+class Unbound:
+    """A proxy that stands for nothing yet, and says so whatever it is asked."""
+
+    def __getattribute__(self, name: str) -> Any:
+        raise RuntimeError(name)
+
+    @property
+    def __dict__(self) -> Any:  # type: ignore[override]
+        raise RuntimeError
+
+
+class Fetching(list[Any]):
+    def __iter__(self) -> Any:
+        raise RuntimeError
+
+
+async def test_what_would_fail_is_not_asked(sqlite_url: str) -> None:
+    auth = Authward(database_url=sqlite_url, secret=SECRET, **PRODUCTION)
+    near = Slotted(overridden(auth))
+    near.by_path = {"first": [Unbound()], "/": Fetching(near.by_path["/"])}  # type: ignore[list-item]
+    with pytest.raises(ConfigurationError, match=TOLD):
+        keep_overrides(walk(near))
