@@ -221,7 +221,7 @@ class Authward:
     def protect(
         self,
         app: ASGIApp,
-        check: Callable[[], None] | None = None,
+        check: Callable[[], None],
         *,
         intact: Callable[[], bool] | None = None,
         lifespan: ASGIApp | None = None,
@@ -231,13 +231,9 @@ class Authward:
         request, and again as soon as something is no longer `intact`. Start-up and shutdown are
         what `lifespan` makes of them; if None, the app's own. `raises`: see `Shield`.
         """
-        behind: Front | Checked = self._front
-        if check is not None:
-            behind = (
-                Checked(self._front, check)
-                if intact is None
-                else Watched(self._front, check, intact)
-            )
+        behind = (
+            Checked(self._front, check) if intact is None else Watched(self._front, check, intact)
+        )
         ours = self.routes()
         require_declared(walk(Router(ours)).found)
         return Shield(
