@@ -148,3 +148,68 @@ async def test_a_kill_that_came_to_its_end_is_told_once(make: Make) -> None:
     await make()
     assert await ended(services) == [("all", 1, "someone")]
     assert [row["actor"] for row in await told(services, "sessions.revoking")] == ["someone"]
+
+
+@pytest.fixture
+async def rotated(make: Make, clock: TurnableClock) -> tuple[Services, str, Any]:
+    """Services whose refresh ring was rotated ten seconds ago, the key before, and a session of
+    it.
+    """
+    services = (await make()).services
+    old = services.keys.rings.refresh.signing.kid
+    ada = await register(services)
+    clock.turn(301)
+    await services.keys.rotate("refresh", HERE)
+    clock.turn(10)
+    return services, old, ada
+
+
+async def test_who_signs_in_after_the_kill_of_a_key_that_has_just_been_rotated_stays(
+    rotated: tuple[Services, str, Any], make: Make, clock: TurnableClock
+) -> None:
+    """It could have signed for five minutes to come, by processes that had not heard of the next:
+    but for the kill, of which they hear at once.
+    """
+    services, old, ada = rotated
+    assert (await services.keys.kill(old, HERE)).matched.sessions == 1
+    with pytest.raises((TokenRevoked, TokenExpired)):
+        principal_of(services, ada)
+    other = (await make()).services
+    for wait in (1, 60, 120, 180):
+        clock.turn(wait)
+        eve = await register(services, f"eve{wait}@example.com")
+        await services.keys.tend()
+        assert principal_of(services, eve)
+        assert principal_of(other, eve)
+        clock.turn(11)
+        assert principal_of(other, await services.sessions.refresh(eve.refresh_token, HERE))
+
+
+async def test_nor_does_it_end_who_signed_in_if_the_killer_died(
+    rotated: tuple[Services, str, Any], clock: TurnableClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services, old, ada = rotated
+    await kill(services, old, monkeypatch)
+    clock.turn(1)
+    eve = await register(services, "eve@example.com")
+    clock.turn(70)
+    await services.keys.tend()
+    assert await ended(services) == [(old, 1, None)]
+    assert await services.store.sessions.of_user(ada.user.id) == []
+    assert principal_of(services, await services.sessions.refresh(eve.refresh_token, HERE))
+
+
+async def test_what_was_begun_says_whom_it_means(
+    rotated: tuple[Services, str, Any], clock: TurnableClock
+) -> None:
+    services, old, _ = rotated
+    await services.keys.kill(old, HERE)
+    clock.turn(1)
+    await services.keys.kill(None, HERE)
+    of_one, of_all = await told(services, "sessions.revoking")
+    assert of_one["kid"] == old
+    assert "everyone" not in of_one
+    assert of_one["before"] < of_one["signed_before"]
+    assert (of_all["kid"], of_all["everyone"]) == ("all", 1)
+    assert of_all["before"] >= of_one["before"] + 1000
+    assert "signed_before" not in of_all

@@ -43,30 +43,33 @@ def ending(
 
 
 def until_now(match: SessionMatch, now: int) -> SessionMatch:
-    """The match without those that will be opened later, if tokens can tell."""
-    # They know seconds. Up to a whole one, the row and the token say the same.
-    return replace(match, before=now // SECOND * SECOND + SECOND) if match.cut else match
+    """The match without those that will be opened later, with keys that nobody else knows."""
+    # Tokens know seconds. Up to a whole one, the row and the token say the same.
+    return replace(match, before=now // SECOND * SECOND + SECOND)
 
 
 def begun(match: SessionMatch, kid: str | None, client: Client, actor: str | None) -> KeyChange:
     """What the transaction that kills a key says of sessions, so that whoever dies after it leaves
     nobody in: their access tokens are refused from then on, and what is left to do is written down.
     """
-    detail: dict[str, str | int] = {"kid": kid or "all"}
-    if match.before is not None:
-        detail["before"] = match.before
+    until = match.before or 0
+    detail: dict[str, str | int] = {"kid": kid or "all", "before": until}
+    if match.cut:
+        detail["everyone"] = 1
     if match.signed_before:
         detail["signed_before"] = match.signed_before
     event = Event("sessions.revoking", client, actor=actor, detail=detail)
-    return KeyChange(events=[event], before=match.before or match.signed_before)
+    # Just after a rotation the old key could have signed for a while to come. It is dead now:
+    # whoever signs in from now on is not meant.
+    cut = until if match.cut else min(until, match.signed_before)
+    return KeyChange(events=[event], before=cut)
 
 
 class Kills:
     """Ends the sessions of keys that were killed."""
 
-    def __init__(self, store: Store, lives: Lives, clock: Clock) -> None:
+    def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
-        self._lives = lives
         self._clock = clock
 
     async def end(
@@ -97,19 +100,26 @@ class Kills:
             }
         keys = await self._store.keys.all() if left else []
         for kid, row in left.items():
-            match = _as_begun(ending(keys, (), kid, self._lives), row.event.detail)
+            match = _as_begun(keys, kid, row.event.detail)
             if match is not None:
                 await self.end(match, kid, ITSELF, None)
 
 
-def _as_begun(match: SessionMatch | None, said: Mapping[str, str | int]) -> SessionMatch | None:
-    """What the one meant who began, whose settings may have been others."""
-    if "before" in said:
-        # Not those that were opened since, with other keys.
-        return SessionMatch(before=int(said["before"]))
-    if match is None:
+def _as_begun(
+    keys: Sequence[StoredKey], kid: str, said: Mapping[str, str | int]
+) -> SessionMatch | None:
+    """What the one meant who began, whose settings may have been others. Not those that were opened
+    since, with other keys.
+    """
+    if "before" not in said:
         return None
-    return replace(match, signed_before=int(said.get("signed_before", match.signed_before)))
+    match = SessionMatch(before=int(said["before"]))
+    if "everyone" in said:
+        return match
+    if not any(key.kid == kid and key.ring == "refresh" for key in keys):
+        return None
+    since = int(said.get("signed_before", 0))
+    return replace(match, kids=frozenset({kid}), signed_before=since)
 
 
 def _left(began: Sequence[AuditRow], ended: Sequence[AuditRow]) -> dict[str, AuditRow]:
