@@ -5,12 +5,20 @@ from typing import Any
 import pytest
 
 from authward.core.audit import Event
-from authward.errors import InvalidRefreshToken, InvalidToken, TokenExpired, TokenRevoked
-from authward.ports import AuditQuery
+from authward.errors import (
+    InvalidRefreshToken,
+    InvalidToken,
+    TokenExpired,
+    TokenRevoked,
+    Unavailable,
+)
 from authward.services import Services
-from authward.services.kills import LATEST
+from authward.stores.sessions import SqlSessions
 from authward.testing import TurnableClock
+from tests.keys import publish_long_ago
 from tests.services.conftest import HERE, Make, principal_of, register, told
+
+FAR = 2**62
 
 
 class Died(BaseException):
@@ -128,17 +136,101 @@ async def test_what_was_begun_by_a_clock_that_was_ahead_is_ended_too(
     assert len(await ended(services)) == 1
 
 
-async def test_nothing_is_ended_that_was_not_begun_or_of_a_key_that_nobody_knows(
+@pytest.mark.parametrize(
+    "detail",
+    [
+        {"kid": "gone-long-ago", "before": FAR},
+        {"kid": "all"},
+        {"kid": "all", "before": FAR},
+        {"kid": "all", "before": "x", "everyone": 1},
+        {"kid": "all", "before": True, "everyone": 1},
+        {"kid": "all", "before": FAR, "everyone": "1"},
+        {"kid": "all", "before": FAR, "everyone": 1, "signed_before": "x"},
+        {"kid": 7, "before": FAR, "everyone": 1},
+        {"kid": "", "before": FAR, "everyone": 1},
+    ],
+)
+@pytest.mark.parametrize("already", [True, False])
+async def test_what_no_kill_wrote_ends_nobody_and_stops_no_start(
     make: Make,
+    clock: TurnableClock,
+    detail: dict[str, str | int],
+    already: bool,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    services = (await make()).services
+    if already:
+        await services.keys.kill(services.keys.rings.refresh.signing.kid, HERE)
+        clock.turn(1)
+    ada = await register(services)
+    before = len(await ended(services))
+    await services.store.audit.record([Event("sessions.revoking", HERE, detail=detail)])
+    clock.turn(61)
+    started = (await make(key_rotation=3600)).services
+    await publish_long_ago(services)
+    clock.turn(3600)
+    signing = started.keys.rings.access.signing.kid
+    for _ in range(2):
+        await started.keys.tend()
+    assert started.keys.rings.access.signing.kid != signing
+    assert len(await ended(services)) == before
+    assert principal_of(services, await services.sessions.refresh(ada.refresh_token, HERE))
+    assert caplog.text.count("not written by a kill. Run authward audit verify") == 1
+
+
+@pytest.mark.parametrize("everyone", [{"everyone": 1}, {}])
+async def test_a_key_that_lives_was_not_killed_whatever_the_log_says(
+    make: Make, clock: TurnableClock, everyone: dict[str, int]
 ) -> None:
     services = (await make()).services
     ada = await register(services)
-    audit = services.store.audit
-    for detail in ({}, {"role": "admin"}, {"kid": "gone"}):
-        await audit.record([Event("sessions.revoking", HERE, detail=detail)])
-    await make()
-    assert await audit.page(AuditQuery(kind="sessions.revoked"), LATEST, before=None) == []
-    assert principal_of(services, ada)
+    kid = services.keys.rings.refresh.signing.kid
+    detail: dict[str, str | int] = {"kid": kid, "before": FAR, **everyone}
+    await services.store.audit.record([Event("sessions.revoking", HERE, detail=detail)])
+    clock.turn(61)
+    await services.keys.tend()
+    assert await ended(services) == []
+    assert principal_of(services, await services.sessions.refresh(ada.refresh_token, HERE))
+
+
+async def test_what_sessions_revoke_began_is_no_kill(
+    make: Make, clock: TurnableClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    services = (await make()).services
+    empty: dict[str, str | int] = {}
+    for detail in (empty, {"role": "admin"}):
+        await services.store.audit.record([Event("sessions.revoking", HERE, detail=detail)])
+    clock.turn(61)
+    await services.keys.tend()
+    assert await told(services, "sessions.revoked") == []
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize("wrong", [Unavailable("database busy"), ValueError("unforeseen")])
+async def test_what_goes_wrong_with_it_stops_no_start_and_no_rotation(
+    make: Make,
+    clock: TurnableClock,
+    monkeypatch: pytest.MonkeyPatch,
+    wrong: Exception,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def fails(*_: object, **__: object) -> None:
+        raise wrong
+
+    services = (await make()).services
+    await kill(services, None, monkeypatch)
+    clock.turn(61)
+    await publish_long_ago(services)
+    with monkeypatch.context() as failing:
+        failing.setattr(SqlSessions, "revoke_matching", fails)
+        started = (await make(key_rotation=3600)).services
+        clock.turn(3600)
+        signing = started.keys.rings.access.signing.kid
+        await started.keys.tend()
+    assert started.keys.rings.access.signing.kid != signing
+    assert "what is left of a kill not ended" in caplog.text
+    await started.keys.tend()
+    assert await ended(started) == [("all", 0, None)]
 
 
 async def test_a_kill_that_came_to_its_end_is_told_once(make: Make) -> None:

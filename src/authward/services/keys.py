@@ -24,7 +24,7 @@ from authward.core.rotation import (
     the_one,
     unfit,
 )
-from authward.errors import ConfigurationError, Unavailable
+from authward.errors import ConfigurationError, Refusal, Unavailable
 from authward.ports import Chance, Clock, KeyChange, Matched, SessionMatch, Store
 from authward.services.key_changes import ITSELF, Decide, KeyChanges, both, first_states
 from authward.services.kills import Killed, Kills, begun, ending, until_now
@@ -123,7 +123,7 @@ class Keys:
         if unfit(keys, self._wanted):
             keys = await self._publish(keys)
         rings = await self._use(keys)
-        await self._kills.finish(younger_too=True)
+        await self._end_left(younger_too=True)
         return rings
 
     def follow(self, used: Callable[[Rings | None], None]) -> None:
@@ -272,10 +272,19 @@ class Keys:
 
     async def tend(self) -> None:
         """What is to be done now and then: end what is left of a kill, and go by the schedule."""
-        await self._kills.finish(younger_too=False)
+        await self._end_left(younger_too=False)
         await self.rotate_due()
 
     # --- how ----------------------------------------------------------------------------------
+
+    async def _end_left(self, *, younger_too: bool) -> None:
+        """What goes wrong with it keeps no process from starting and no key from rotating."""
+        try:
+            await self._kills.finish(younger_too=younger_too)
+        except Refusal as away:
+            log.warning("what is left of a kill not ended: %s", away.reason)
+        except Exception:
+            log.exception("what is left of a kill not ended")
 
     async def _use(self, keys: Sequence[StoredKey]) -> Rings:
         # In a thread: to check an RSA key takes a while, and requests must not wait.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -15,6 +16,8 @@ SECOND = 1000
 LEFT_AFTER_S = 60
 """After so long, whoever began to end sessions is taken for dead. That it lives on does no harm."""
 LATEST = 100
+
+log = logging.getLogger("authward.keys")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,7 @@ class Kills:
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
+        self._refused: set[int] = set()
 
     async def end(
         self, match: SessionMatch, kid: str, client: Client, actor: str | None
@@ -103,23 +107,30 @@ class Kills:
             match = _as_begun(keys, kid, row.event.detail)
             if match is not None:
                 await self.end(match, kid, ITSELF, None)
+            elif row.id not in self._refused:
+                self._refused.add(row.id)
+                log.error("audit row %d: not written by a kill. Run authward audit verify", row.id)
 
 
 def _as_begun(
     keys: Sequence[StoredKey], kid: str, said: Mapping[str, str | int]
 ) -> SessionMatch | None:
     """What the one meant who began, whose settings may have been others. Not those that were opened
-    since, with other keys.
+    since, with other keys. None if no kill says such a thing: whoever edits the database may put
+    anything there, and nobody has verified it.
     """
-    if "before" not in said:
+    before, everyone = said.get("before"), said.get("everyone", 0)
+    since = said.get("signed_before", 0)
+    if type(before) is not int or type(everyone) is not int or type(since) is not int:
         return None
-    match = SessionMatch(before=int(said["before"]))
-    if "everyone" in said:
-        return match
-    if not any(key.kid == kid and key.ring == "refresh" for key in keys):
+    killed = (key for key in keys if key.ring == "refresh" and key.state == "retired")
+    if not any(kid in ("all", key.kid) for key in killed):
         return None
-    since = int(said.get("signed_before", 0))
-    return replace(match, kids=frozenset({kid}), signed_before=since)
+    if everyone:
+        return SessionMatch(before=before)
+    if kid == "all":
+        return None
+    return SessionMatch(before=before, kids=frozenset({kid}), signed_before=since)
 
 
 def _left(began: Sequence[AuditRow], ended: Sequence[AuditRow]) -> dict[str, AuditRow]:
@@ -133,6 +144,6 @@ def _left(began: Sequence[AuditRow], ended: Sequence[AuditRow]) -> dict[str, Aud
     left: dict[str, AuditRow] = {}
     for row in sorted(began, key=lambda row: row.id):
         kid = str(row.event.detail.get("kid", ""))
-        if kid and row.id > done.get(kid, 0):
+        if "kid" in row.event.detail and row.id > done.get(kid, 0):
             left[kid] = row
     return left
