@@ -1,9 +1,11 @@
 """A kill whose process died after its first transaction: nobody is left in, and another ends it."""
 
+import asyncio
 from typing import Any
 
 import pytest
 
+from authward import process
 from authward.core.audit import Event
 from authward.errors import (
     InvalidRefreshToken,
@@ -15,6 +17,7 @@ from authward.errors import (
 from authward.services import Services
 from authward.stores.sessions import SqlSessions
 from authward.testing import TurnableClock
+from tests.faults.dying import KILLS
 from tests.keys import publish_long_ago
 from tests.services.conftest import HERE, Make, principal_of, register, told
 
@@ -35,6 +38,11 @@ async def kill(services: Services, kid: str | None, patched: pytest.MonkeyPatch)
         dying.setattr(services.store.sessions, "revoke_matching", dies)
         with pytest.raises(Died):
             await services.keys.kill(kid, HERE, actor="someone")
+
+
+async def done() -> None:
+    """What servers that have started do right after has come to its end."""
+    await asyncio.gather(*(one for one in asyncio.all_tasks() if one.get_name() == KILLS))
 
 
 async def ended(services: Services) -> list[tuple[object, ...]]:
@@ -95,12 +103,53 @@ async def test_the_next_start_ends_what_is_left_and_nobody_who_signed_in_since(
     clock.turn(1)
     eve = await register(services, "eve@example.com")
     started = (await make()).services
+    await done()
     assert await ended(started) == [(kid or "all", 1, None)]
     assert await started.store.sessions.of_user(ada.user.id) == []
     assert principal_of(started, eve)
     await make()
+    await done()
     assert len(await ended(started)) == 1
     assert principal_of(started, await started.sessions.refresh(eve.refresh_token, HERE))
+
+
+async def test_a_server_that_starts_serves_while_it_ends_what_is_left(
+    make: Make, clock: TurnableClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services = (await make()).services
+    await register(services)
+    await kill(services, None, monkeypatch)
+    clock.turn(1)
+    held, revoke = asyncio.Event(), SqlSessions.revoke_matching
+
+    async def slow(*given: Any) -> Any:
+        await held.wait()
+        return await revoke(*given)
+
+    monkeypatch.setattr(SqlSessions, "revoke_matching", slow)
+    async with asyncio.timeout(20):
+        started = (await make()).services
+    assert principal_of(started, await register(started, "eve@example.com"))
+    assert await ended(started) == []
+    held.set()
+    await done()
+    assert await ended(started) == [("all", 1, None)]
+
+
+async def test_a_command_ends_nothing_that_another_left(
+    make: Make, clock: TurnableClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may only want to list keys, and was to read for a second, not to write for an hour."""
+    services = (await make()).services
+    ada = await register(services)
+    await kill(services, None, monkeypatch)
+    clock.turn(3600)
+    monkeypatch.setattr(process, "ROTATE_EVERY", 0)
+    shell = (await make(serves=False)).services
+    await done()
+    assert await shell.keys.views()
+    assert await ended(services) == []
+    assert len(await services.store.sessions.of_user(ada.user.id)) == 1
 
 
 async def test_one_that_signs_beside_another_that_verifies(
@@ -118,6 +167,7 @@ async def test_one_that_signs_beside_another_that_verifies(
         await services.sessions.refresh(moved.refresh_token, HERE)
     assert principal_of(services, moved)
     started = (await make()).services
+    await done()
     assert await ended(started) == [(signing, 1, None)]
     with pytest.raises(TokenExpired):
         principal_of(started, moved)
@@ -224,6 +274,7 @@ async def test_what_goes_wrong_with_it_stops_no_start_and_no_rotation(
     with monkeypatch.context() as failing:
         failing.setattr(SqlSessions, "revoke_matching", fails)
         started = (await make(key_rotation=3600)).services
+        await done()
         clock.turn(3600)
         signing = started.keys.rings.access.signing.kid
         await started.keys.tend()
@@ -238,6 +289,7 @@ async def test_a_kill_that_came_to_its_end_is_told_once(make: Make) -> None:
     await register(services)
     await services.keys.kill(None, HERE, actor="someone")
     await make()
+    await done()
     assert await ended(services) == [("all", 1, "someone")]
     assert [row["actor"] for row in await told(services, "sessions.revoking")] == ["someone"]
 
