@@ -28,7 +28,7 @@ class Died(BaseException):
     """What no process comes back from."""
 
 
-async def dies(*_: object) -> Any:
+async def dies(*_: object, **__: object) -> Any:
     raise Died
 
 
@@ -122,9 +122,9 @@ async def test_a_server_that_starts_serves_while_it_ends_what_is_left(
     clock.turn(1)
     held, revoke = asyncio.Event(), SqlSessions.revoke_matching
 
-    async def slow(*given: Any) -> Any:
+    async def slow(*given: Any, **named: Any) -> Any:
         await held.wait()
-        return await revoke(*given)
+        return await revoke(*given, **named)
 
     monkeypatch.setattr(SqlSessions, "revoke_matching", slow)
     async with asyncio.timeout(20):
@@ -150,6 +150,45 @@ async def test_a_command_ends_nothing_that_another_left(
     assert await shell.keys.views()
     assert await ended(services) == []
     assert len(await services.store.sessions.of_user(ada.user.id)) == 1
+
+
+async def test_its_end_is_found_behind_a_hundred_others(make: Make, clock: TurnableClock) -> None:
+    services = (await make()).services
+    await services.keys.kill(services.keys.rings.refresh.signing.kid, HERE, actor="someone")
+    other = Event("sessions.revoked", HERE, detail={"sessions": 0, "accounts": 0})
+    await services.store.audit.record([other] * 101)
+    clock.turn(120)
+    for _ in range(2):
+        await services.keys.tend()
+        rows = await told(services, "sessions.revoked")
+        assert [row["actor"] for row in rows if "kid" in row] == ["someone"]
+
+
+async def test_several_that_finish_at_once_tell_of_one_end(
+    make: Make, clock: TurnableClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services = (await make()).services
+    await register(services)
+    await kill(services, None, monkeypatch)
+    clock.turn(61)
+    others = [(await make(serves=False)).services for _ in range(3)]
+    await asyncio.gather(*(one.keys.tend() for one in others))
+    assert [row["kid"] for row in await told(services, "sessions.revoked")] == ["all"]
+
+
+async def test_of_what_was_begun_before_another_end_of_the_key_each_is_told(
+    make: Make, clock: TurnableClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services = (await make()).services
+    kid = services.keys.rings.refresh.signing.kid
+    await services.keys.kill(kid, HERE)
+    other = Event("sessions.revoked", HERE, detail={"sessions": 0, "accounts": 0})
+    await kill(services, kid, monkeypatch)
+    await services.store.audit.record([other])
+    clock.turn(61)
+    await services.keys.tend()
+    rows = await told(services, "sessions.revoked")
+    assert [row.get("kid") for row in rows] == [kid, None, kid]
 
 
 async def test_one_that_signs_beside_another_that_verifies(

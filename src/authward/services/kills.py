@@ -74,42 +74,58 @@ class Kills:
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
-        self._refused: set[int] = set()
+        self._known: set[int] = set()
+        """Rows of which nothing is left to do."""
 
     async def end(
-        self, match: SessionMatch, kid: str, client: Client, actor: str | None
+        self,
+        match: SessionMatch,
+        kid: str,
+        client: Client,
+        actor: str | None,
+        *,
+        once: int | None = None,
     ) -> Matched:
-        """End them, as was begun."""
+        """End them, as was begun; by the row of this number, if others may be at it too."""
 
         def ended(done: Matched) -> Event:
             detail: dict[str, str | int] = {"kid": kid, "sessions": done.sessions}
             detail["accounts"] = done.accounts
             return Event("sessions.revoked", client, actor=actor, detail=detail)
 
-        return await self._store.sessions.revoke_matching(match, None, ended)
+        return await self._store.sessions.revoke_matching(match, None, ended, once=once)
 
     async def finish(self, *, younger_too: bool) -> None:
         """End what was begun and not ended, as whoever did it died. Doing it twice is harmless."""
-        audit = self._store.audit
-        began = await audit.page(AuditQuery(kind="sessions.revoking"), LATEST, before=None)
-        if not any("kid" in row.event.detail for row in began):
-            return
-        ended = await audit.page(AuditQuery(kind="sessions.revoked"), LATEST, before=None)
-        left = _left(began, ended)
-        if not younger_too:
-            now = int(self._clock.now() * SECOND)
+        begun = await self._store.audit.page(
+            AuditQuery(kind="sessions.revoking"), LATEST, before=None
+        )
+        now = int(self._clock.now() * SECOND)
+        for kid, row in _last_of_each(begun).items():
             # One from the future, too, was not begun just now: by a clock that was ahead.
-            left = {
-                kid: row for kid, row in left.items() if abs(now - row.at) > LEFT_AFTER_S * SECOND
-            }
-        keys = await self._store.keys.all() if left else []
-        for kid, row in left.items():
-            match = _as_begun(keys, kid, row.event.detail)
-            if match is not None:
-                await self.end(match, kid, ITSELF, None)
-            elif row.id not in self._refused:
-                self._refused.add(row.id)
-                log.error("audit row %d: not written by a kill. Run authward audit verify", row.id)
+            young = abs(now - row.at) <= LEFT_AFTER_S * SECOND
+            if row.id in self._known or (young and not younger_too):
+                continue
+            if not await self._has_ended(kid, row.id):
+                await self._finish(kid, row)
+            self._known.add(row.id)
+
+    async def _finish(self, kid: str, row: AuditRow) -> None:
+        match = _as_begun(await self._store.keys.all(), kid, row.event.detail)
+        if match is None:
+            log.error("audit row %d: not written by a kill. Run authward audit verify", row.id)
+            return
+        await self.end(match, kid, ITSELF, None, once=row.id)
+
+    async def _has_ended(self, kid: str, last: int) -> bool:
+        # By number: clocks may differ, and the end is written when the beginning has been
+        # committed. The next end is nearly always the one.
+        revoked = AuditQuery(kind="sessions.revoked")
+        while rows := await self._store.audit.after(revoked, 1, last=last):
+            if rows[0].event.detail.get("kid") == kid:
+                return True
+            last = rows[0].id
+        return False
 
 
 def _as_begun(
@@ -133,17 +149,7 @@ def _as_begun(
     return SessionMatch(before=before, kids=frozenset({kid}), signed_before=since)
 
 
-def _left(began: Sequence[AuditRow], ended: Sequence[AuditRow]) -> dict[str, AuditRow]:
-    """What was begun last of each key and not ended after that. By number: clocks may differ, and
-    the end is written when the beginning has been committed.
-    """
-    done: dict[str, int] = {}
-    for row in ended:
-        kid = str(row.event.detail.get("kid", ""))
-        done[kid] = max(row.id, done.get(kid, 0))
-    left: dict[str, AuditRow] = {}
-    for row in sorted(began, key=lambda row: row.id):
-        kid = str(row.event.detail.get("kid", ""))
-        if "kid" in row.event.detail and row.id > done.get(kid, 0):
-            left[kid] = row
-    return left
+def _last_of_each(begun: Sequence[AuditRow]) -> dict[str, AuditRow]:
+    """What was begun last of each key."""
+    rows = sorted(begun, key=lambda row: row.id)
+    return {str(row.event.detail["kid"]): row for row in rows if "kid" in row.event.detail}
