@@ -396,3 +396,40 @@ async def test_what_was_begun_says_whom_it_means(
     assert (of_all["kid"], of_all["everyone"]) == ("all", 1)
     assert of_all["before"] >= of_one["before"] + 1000
     assert "signed_before" not in of_all
+
+
+async def test_what_was_opened_with_it_by_who_heard_late_is_ended_when_all_have_heard(
+    make: Make, clock: TurnableClock
+) -> None:
+    one, late = (await make()).services, (await make()).services
+    await late.feed.stop()
+    kid = one.keys.rings.refresh.signing.kid
+    await one.keys.kill(kid, HERE)
+    clock.turn(2)
+    opened = await register(late)
+    assert opened.session.kid == kid
+    lively = await register(one, "eve@example.com")
+    await one.keys.tend()
+    assert len(await ended(one)) == 1
+    assert principal_of(one, opened)
+    clock.turn(301)
+    for _ in range(2):
+        await one.keys.tend()
+        assert await ended(one) == [(kid, 0, None), (kid, 1, None)]
+    with pytest.raises(TokenExpired):
+        principal_of(one, opened)
+    assert await one.store.sessions.of_user(opened.user.id) == []
+    assert principal_of(one, await one.sessions.refresh(lively.refresh_token, HERE))
+
+
+async def test_sessions_of_a_key_that_was_not_killed_are_left(
+    make: Make, clock: TurnableClock
+) -> None:
+    services = (await make()).services
+    ada = await register(services)
+    detail = {"ring": "refresh", "kid": services.keys.rings.refresh.signing.kid}
+    await services.store.audit.record([Event("key.killed", HERE, detail=detail)])
+    clock.turn(301)
+    await services.keys.tend()
+    assert await ended(services) == []
+    assert principal_of(services, await services.sessions.refresh(ada.refresh_token, HERE))

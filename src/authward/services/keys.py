@@ -77,7 +77,7 @@ class Keys:
         self._policy = policy
         self._clock = clock
         self._changes = KeyChanges(seals, policy.algorithm, chance)
-        self._kills = Kills(store, clock)
+        self._kills = Kills(store, policy.lives, clock)
         self._reading = asyncio.Lock()
         self._follow: Callable[[Rings | None], None] | None = None
         self._rings: Rings | None = None
@@ -275,6 +275,7 @@ class Keys:
         """
         try:
             await self._kills.finish(younger_too=younger_too)
+            await self._kills.sweep()
         except Refusal as away:
             log.warning("what is left of a kill not ended: %s", away.reason)
         except Exception:

@@ -71,11 +71,13 @@ def begun(match: SessionMatch, kid: str | None, client: Client, actor: str | Non
 class Kills:
     """Ends the sessions of keys that were killed."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Store, lives: Lives, clock: Clock) -> None:
         self._store = store
+        self._lives = lives
         self._clock = clock
         self._known: set[int] = set()
         """Rows of which nothing is left to do."""
+        self._swept: set[str] = set()
 
     async def end(
         self,
@@ -109,6 +111,26 @@ class Kills:
             if not await self._has_ended(kid, row.id):
                 await self._finish(kid, row)
             self._known.add(row.id)
+
+    async def sweep(self) -> None:
+        """End what was opened with a killed key by processes that heard of it late: whoever knows
+        the key has tokens of it. Once of each key, when everybody has heard; not where no access
+        token of it can live any more, as a refresh is refused anyway.
+        """
+        told = await self._store.audit.page(AuditQuery(kind="key.killed"), LATEST, before=None)
+        killed = {row.event.detail.get("kid") for row in told} - self._swept
+        if not killed:
+            return
+        now = int(self._clock.now() * SECOND)
+        heard, over = now - self._lives.notice, now - self._lives.notice - self._lives.access
+        for key in await self._store.keys.all():
+            # Nobody has verified the log: a key that lives was not killed.
+            mortal = key.kid in killed and key.ring == "refresh" and key.state == "retired"
+            if mortal and over < (key.retired_at or 0) < heard:
+                match = SessionMatch(kids=frozenset({key.kid}))
+                if (await self._store.sessions.count_matching(match)).sessions:
+                    await self.end(match, key.kid, ITSELF, None)
+                self._swept.add(key.kid)
 
     async def _finish(self, kid: str, row: AuditRow) -> None:
         match = _as_begun(await self._store.keys.all(), kid, row.event.detail)
