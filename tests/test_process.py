@@ -39,7 +39,8 @@ def tasks() -> set[str]:
 async def test_nothing_is_left_behind(auth: Authward) -> None:
     await auth.startup()
     names = ("sweep", "keys", "feed", "audit", "checkpoints", "end")
-    assert tasks() == {f"authward-{name}" for name in names}
+    # What is left of a kill is ended once, right after the start.
+    assert tasks() - {"authward-kills"} == {f"authward-{name}" for name in names}
     await auth.shutdown()
     await asyncio.sleep(0)
     assert tasks() == set()

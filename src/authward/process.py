@@ -98,6 +98,7 @@ class Process:
         self._trail = Trail(store.audit, store.chains, clock, retention=settings.audit_retention)
         self._redis = self._shared_limiter()
         self._wakes = self._pushed_by()
+        self._serves = serves
         self._background: list[asyncio.Task[None]] = []
 
     def committed(self, events: Sequence[Event], changes: Sequence[Change]) -> None:
@@ -135,8 +136,14 @@ class Process:
         self._handling.start()
         self._background = [
             _task("sweep", self._every(SWEEP_EVERY, self._sweep, "old sessions not swept")),
-            _task("keys", self._every(ROTATE_EVERY, self._keys.tend, "keys not tended")),
         ]
+        if self._serves:
+            # Not a command, which may only want to read. There may be millions of sessions to end:
+            # nobody waits for it.
+            self._background += [
+                _task("kills", self._keys.end_left()),
+                _task("keys", self._every(ROTATE_EVERY, self._keys.tend, "keys not tended")),
+            ]
         return self._services(tokens)
 
     def _services(self, tokens: Tokens) -> Services:

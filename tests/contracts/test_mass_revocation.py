@@ -68,6 +68,24 @@ async def test_what_was_begun_before_is_told_no_second_time(store: Store) -> Non
     assert await changes(store) == []
 
 
+async def test_of_what_several_finish_one_tells(store: Store, other: Store) -> None:
+    def ended(done: Matched) -> Event:
+        return happened("test.ended", detail={"kid": "one", "sessions": done.sessions})
+
+    await store.audit.record([happened("test.ended", detail={"kid": "one"})])
+    await store.audit.record([happened("test.began", detail={"kid": "one"})])
+    [began] = await store.audit.latest(1)
+    await store.audit.record([happened("test.ended", detail={"kid": "other"})])
+    await asyncio.gather(
+        *(
+            one.sessions.revoke_matching(SessionMatch(), None, ended, once=began.id)
+            for one in (store, other, store, other)
+        )
+    )
+    told_of = [row.event.detail["kid"] for row in await store.audit.latest(10)]
+    assert told_of == ["one", "other", "one", "one"]
+
+
 async def test_a_role_is_matched_as_the_role_or_beside_it_by_its_whole_name(store: Store) -> None:
     plain, moderator = await add_user(store), await add_user(store, role="moderator")
     await open_session(store, plain)

@@ -23,6 +23,7 @@ from authward.process import Process
 from authward.testing import TurnableClock
 from tests.cheap import cheap_parameters
 
+KILLS = "authward-kills"
 HERE = Client("203.0.113.9", "a browser")
 
 
@@ -71,7 +72,10 @@ async def live(job: dict[str, Any], fate: Fate) -> None:
     at_start = job["flow"] == "start"
     fate.until = job["point"] if at_start else 0
     await auth.startup()
-    if not at_start:
+    if at_start:
+        # What it does right after, while it serves.
+        await asyncio.gather(*(one for one in asyncio.all_tasks() if one.get_name() == KILLS))
+    else:
         fate.until = job["point"]
         await flow(auth, job)
     fate.until = 0

@@ -44,7 +44,7 @@ EVENT_KINDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "session.refreshed": (),
         "session.reuse_detected": (),
         "sessions.revoked": ("role", "network", "before", "kid", "sessions", "accounts"),
-        "sessions.revoking": ("role", "network", "before", "kid", "signed_before"),
+        "sessions.revoking": ("role", "network", "before", "kid", "everyone", "signed_before"),
         "user.created": (),
         "user.deleted": (),
         "user.disabled": (),

@@ -107,7 +107,12 @@ class SessionStore(Protocol):
         ...
 
     async def revoke_matching(
-        self, match: SessionMatch, began: Event | None, ended: Callable[[Matched], Event]
+        self,
+        match: SessionMatch,
+        began: Event | None,
+        ended: Callable[[Matched], Event],
+        *,
+        once: int | None = None,
     ) -> Matched:
         """End the live sessions that match; what was ended.
 
@@ -117,7 +122,8 @@ class SessionStore(Protocol):
         or for each role meant, before any session ends; else each part announces the accounts it
         touched, superseded. Sessions opened until the whole second is over are meant too; it is
         waited for, and so is, for a bounded time, whoever was opening one then. Repeating it after
-        an error is harmless.
+        an error is harmless. Several may do the same that was begun with the audit row `once`: one
+        of them records `ended`, or none if a later row of its kind and `kid` is there already.
         """
         ...
 

@@ -24,7 +24,7 @@ from authward.core.rotation import (
     the_one,
     unfit,
 )
-from authward.errors import ConfigurationError, Unavailable
+from authward.errors import ConfigurationError, Refusal, Unavailable
 from authward.ports import Chance, Clock, KeyChange, Matched, SessionMatch, Store
 from authward.services.key_changes import ITSELF, Decide, KeyChanges, both, first_states
 from authward.services.kills import Killed, Kills, begun, ending, until_now
@@ -101,8 +101,8 @@ class Keys:
     ) -> Rings:
         """Open the stored rings, making keys for those that have none, sealing all anew under a
         changed master secret, and publishing a next key where there is none, or, if it `serves`,
-        none of the wanted kind; and end the sessions of a kill that did not come to its end.
-        `opened` is told the audit keys before anything is recorded: one of them signs that.
+        none of the wanted kind. `opened` is told the audit keys before anything is recorded: one of
+        them signs that.
 
         Raises ConfigurationError if the master secret is not the one they were sealed with, or a
         key is too weak.
@@ -122,9 +122,7 @@ class Keys:
             keys = await store.change(self._changes.resealed)
         if unfit(keys, self._wanted):
             keys = await self._publish(keys)
-        rings = await self._use(keys)
-        await self._kills.finish(younger_too=True)
-        return rings
+        return await self._use(keys)
 
     def follow(self, used: Callable[[Rings | None], None]) -> None:
         """From now on tell of each new set of rings; None while there is none to go by."""
@@ -270,9 +268,22 @@ class Keys:
             return Killed(dying, Matched(0, 0))
         return Killed(dying, await self._kills.end(match, kid or "all", client, actor))
 
+    async def end_left(self, *, younger_too: bool = True) -> None:
+        """End what is left of a kill whose process died; what was begun just now may be under way
+        still, and is done twice if `younger_too`, which harms nothing. What goes wrong is logged,
+        and keeps no key from rotating.
+        """
+        try:
+            await self._kills.finish(younger_too=younger_too)
+            await self._kills.sweep()
+        except Refusal as away:
+            log.warning("what is left of a kill not ended: %s", away.reason)
+        except Exception:
+            log.exception("what is left of a kill not ended")
+
     async def tend(self) -> None:
         """What is to be done now and then: end what is left of a kill, and go by the schedule."""
-        await self._kills.finish(younger_too=False)
+        await self.end_left(younger_too=False)
         await self.rotate_due()
 
     # --- how ----------------------------------------------------------------------------------

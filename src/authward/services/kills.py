@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -15,6 +16,8 @@ SECOND = 1000
 LEFT_AFTER_S = 60
 """After so long, whoever began to end sessions is taken for dead. That it lives on does no harm."""
 LATEST = 100
+
+log = logging.getLogger("authward.keys")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,22 +46,26 @@ def ending(
 
 
 def until_now(match: SessionMatch, now: int) -> SessionMatch:
-    """The match without those that will be opened later, if tokens can tell."""
-    # They know seconds. Up to a whole one, the row and the token say the same.
-    return replace(match, before=now // SECOND * SECOND + SECOND) if match.cut else match
+    """The match without those that will be opened later, with keys that nobody else knows."""
+    # Tokens know seconds. Up to a whole one, the row and the token say the same.
+    return replace(match, before=now // SECOND * SECOND + SECOND)
 
 
 def begun(match: SessionMatch, kid: str | None, client: Client, actor: str | None) -> KeyChange:
     """What the transaction that kills a key says of sessions, so that whoever dies after it leaves
     nobody in: their access tokens are refused from then on, and what is left to do is written down.
     """
-    detail: dict[str, str | int] = {"kid": kid or "all"}
-    if match.before is not None:
-        detail["before"] = match.before
+    until = match.before or 0
+    detail: dict[str, str | int] = {"kid": kid or "all", "before": until}
+    if match.cut:
+        detail["everyone"] = 1
     if match.signed_before:
         detail["signed_before"] = match.signed_before
     event = Event("sessions.revoking", client, actor=actor, detail=detail)
-    return KeyChange(events=[event], before=match.before or match.signed_before)
+    # Just after a rotation the old key could have signed for a while to come. It is dead now:
+    # whoever signs in from now on is not meant.
+    cut = until if match.cut else min(until, match.signed_before)
+    return KeyChange(events=[event], before=cut)
 
 
 class Kills:
@@ -68,61 +75,103 @@ class Kills:
         self._store = store
         self._lives = lives
         self._clock = clock
+        self._known: set[int] = set()
+        """Rows of which nothing is left to do."""
+        self._swept: set[str] = set()
 
     async def end(
-        self, match: SessionMatch, kid: str, client: Client, actor: str | None
+        self,
+        match: SessionMatch,
+        kid: str,
+        client: Client,
+        actor: str | None,
+        *,
+        once: int | None = None,
     ) -> Matched:
-        """End them, as was begun."""
+        """End them, as was begun; by the row of this number, if others may be at it too."""
 
         def ended(done: Matched) -> Event:
             detail: dict[str, str | int] = {"kid": kid, "sessions": done.sessions}
             detail["accounts"] = done.accounts
             return Event("sessions.revoked", client, actor=actor, detail=detail)
 
-        return await self._store.sessions.revoke_matching(match, None, ended)
+        return await self._store.sessions.revoke_matching(match, None, ended, once=once)
 
     async def finish(self, *, younger_too: bool) -> None:
         """End what was begun and not ended, as whoever did it died. Doing it twice is harmless."""
-        audit = self._store.audit
-        began = await audit.page(AuditQuery(kind="sessions.revoking"), LATEST, before=None)
-        if not any("kid" in row.event.detail for row in began):
-            return
-        ended = await audit.page(AuditQuery(kind="sessions.revoked"), LATEST, before=None)
-        left = _left(began, ended)
-        if not younger_too:
-            now = int(self._clock.now() * SECOND)
+        begun = await self._store.audit.page(
+            AuditQuery(kind="sessions.revoking"), LATEST, before=None
+        )
+        now = int(self._clock.now() * SECOND)
+        for kid, row in _last_of_each(begun).items():
             # One from the future, too, was not begun just now: by a clock that was ahead.
-            left = {
-                kid: row for kid, row in left.items() if abs(now - row.at) > LEFT_AFTER_S * SECOND
-            }
-        keys = await self._store.keys.all() if left else []
-        for kid, row in left.items():
-            match = _as_begun(ending(keys, (), kid, self._lives), row.event.detail)
-            if match is not None:
-                await self.end(match, kid, ITSELF, None)
+            young = abs(now - row.at) <= LEFT_AFTER_S * SECOND
+            if row.id in self._known or (young and not younger_too):
+                continue
+            if not await self._has_ended(kid, row.id):
+                await self._finish(kid, row)
+            self._known.add(row.id)
+
+    async def sweep(self) -> None:
+        """End what was opened with a killed key by processes that heard of it late: whoever knows
+        the key has tokens of it. Once of each key, when everybody has heard; not where no access
+        token of it can live any more, as a refresh is refused anyway.
+        """
+        told = await self._store.audit.page(AuditQuery(kind="key.killed"), LATEST, before=None)
+        killed = {row.event.detail.get("kid") for row in told} - self._swept
+        if not killed:
+            return
+        now = int(self._clock.now() * SECOND)
+        heard, over = now - self._lives.notice, now - self._lives.notice - self._lives.access
+        for key in await self._store.keys.all():
+            # Nobody has verified the log: a key that lives was not killed.
+            mortal = key.kid in killed and key.ring == "refresh" and key.state == "retired"
+            if mortal and over < (key.retired_at or 0) < heard:
+                match = SessionMatch(kids=frozenset({key.kid}))
+                if (await self._store.sessions.count_matching(match)).sessions:
+                    await self.end(match, key.kid, ITSELF, None)
+                self._swept.add(key.kid)
+
+    async def _finish(self, kid: str, row: AuditRow) -> None:
+        match = _as_begun(await self._store.keys.all(), kid, row.event.detail)
+        if match is None:
+            log.error("audit row %d: not written by a kill. Run authward audit verify", row.id)
+            return
+        await self.end(match, kid, ITSELF, None, once=row.id)
+
+    async def _has_ended(self, kid: str, last: int) -> bool:
+        # By number: clocks may differ, and the end is written when the beginning has been
+        # committed. The next end is nearly always the one.
+        revoked = AuditQuery(kind="sessions.revoked")
+        while rows := await self._store.audit.after(revoked, 1, last=last):
+            if rows[0].event.detail.get("kid") == kid:
+                return True
+            last = rows[0].id
+        return False
 
 
-def _as_begun(match: SessionMatch | None, said: Mapping[str, str | int]) -> SessionMatch | None:
-    """What the one meant who began, whose settings may have been others."""
-    if "before" in said:
-        # Not those that were opened since, with other keys.
-        return SessionMatch(before=int(said["before"]))
-    if match is None:
-        return None
-    return replace(match, signed_before=int(said.get("signed_before", match.signed_before)))
-
-
-def _left(began: Sequence[AuditRow], ended: Sequence[AuditRow]) -> dict[str, AuditRow]:
-    """What was begun last of each key and not ended after that. By number: clocks may differ, and
-    the end is written when the beginning has been committed.
+def _as_begun(
+    keys: Sequence[StoredKey], kid: str, said: Mapping[str, str | int]
+) -> SessionMatch | None:
+    """What the one meant who began, whose settings may have been others. Not those that were opened
+    since, with other keys. None if no kill says such a thing: whoever edits the database may put
+    anything there, and nobody has verified it.
     """
-    done: dict[str, int] = {}
-    for row in ended:
-        kid = str(row.event.detail.get("kid", ""))
-        done[kid] = max(row.id, done.get(kid, 0))
-    left: dict[str, AuditRow] = {}
-    for row in sorted(began, key=lambda row: row.id):
-        kid = str(row.event.detail.get("kid", ""))
-        if kid and row.id > done.get(kid, 0):
-            left[kid] = row
-    return left
+    before, everyone = said.get("before"), said.get("everyone", 0)
+    since = said.get("signed_before", 0)
+    if type(before) is not int or type(everyone) is not int or type(since) is not int:
+        return None
+    killed = (key for key in keys if key.ring == "refresh" and key.state == "retired")
+    if not any(kid in ("all", key.kid) for key in killed):
+        return None
+    if everyone:
+        return SessionMatch(before=before)
+    if kid == "all":
+        return None
+    return SessionMatch(before=before, kids=frozenset({kid}), signed_before=since)
+
+
+def _last_of_each(begun: Sequence[AuditRow]) -> dict[str, AuditRow]:
+    """What was begun last of each key."""
+    rows = sorted(begun, key=lambda row: row.id)
+    return {str(row.event.detail["kid"]): row for row in rows if "kid" in row.event.detail}

@@ -20,7 +20,7 @@ _ADD_SIGNING = _ADD.values(signing_at=NOW)
 _PUT = insert(keys)
 _MOVE = update(keys).where(keys.c.kid == bindparam("known"))
 # Any constant serves, so long as it is ours alone.
-_KEY_LOCK = text("SELECT pg_advisory_xact_lock(4711746108701)")
+KEY_LOCK = text("SELECT pg_advisory_xact_lock(4711746108701)")
 _UNUSED, _GRACE, _LATE = (bindparam(one, type_=BigInteger()) for one in ("unused", "grace", "late"))
 # Within the grace a session's token before the present one is good, and may be of another key.
 _LEFT_JUST_NOW = (
@@ -118,7 +118,7 @@ class SqlKeys:
     async def _lock(self, tx: Transaction) -> None:
         # On SQLite a transaction that writes is alone anyway.
         if self._database.postgresql:
-            await tx.rows(_KEY_LOCK)
+            await tx.rows(KEY_LOCK)
 
 
 async def _all(tx: Transaction) -> list[StoredKey]:

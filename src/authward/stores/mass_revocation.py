@@ -15,7 +15,9 @@ from authward.core.audit import Event
 from authward.ports import Change, Matched, SessionMatch
 from authward.stores.database import PATIENCE_S, PAUSE_S, Database
 from authward.stores.expressions import FEED_HEAD, NOW, TRANSACTION_ID
-from authward.stores.schema import sessions, users
+from authward.stores.keys import KEY_LOCK
+from authward.stores.readable import COLUMNS, readable
+from authward.stores.schema import audit_events, sessions, users
 from authward.stores.transactions import Transaction
 from authward.stores.users import holds_one_of
 
@@ -38,7 +40,11 @@ async def count(database: Database, match: SessionMatch) -> Matched:
 
 
 async def revoke(
-    database: Database, match: SessionMatch, began: Event | None, ended: Callable[[Matched], Event]
+    database: Database,
+    match: SessionMatch,
+    began: Event | None,
+    ended: Callable[[Matched], Event],
+    once: int | None,
 ) -> Matched:
     """`SessionStore.revoke_matching`."""
     cut = await _begin(database, match, began)
@@ -48,8 +54,25 @@ async def revoke(
     await _let_others_end(database)
     owners += await _end_all(database, match, cut)
     done = Matched(len(owners), len(set(owners)))
-    await database.write(lambda tx: tx.record(ended(done)))
+    event = ended(done)
+
+    async def tell(tx: Transaction) -> None:
+        if once is None or not await _told(tx, event, once, locked=database.postgresql):
+            await tx.record(event)
+
+    await database.write(tell)
     return done
+
+
+async def _told(tx: Transaction, event: Event, last: int, *, locked: bool) -> bool:
+    """Whether somebody else has told of this end after the row `last`."""
+    if locked:
+        # Two at once would not see each other. On SQLite who writes is alone.
+        await tx.rows(KEY_LOCK)
+    later = audit_events.c.id > last
+    rows = await tx.rows(select(*COLUMNS).where(audit_events.c.kind == event.kind, later))
+    kid = event.detail.get("kid")
+    return any(readable(row).event.detail.get("kid") == kid for row in rows)
 
 
 async def _begin(database: Database, match: SessionMatch, began: Event | None) -> int:

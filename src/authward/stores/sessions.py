@@ -193,9 +193,14 @@ class SqlSessions:
         return await mass_revocation.count(self._database, match)
 
     async def revoke_matching(
-        self, match: SessionMatch, began: Event | None, ended: Callable[[Matched], Event]
+        self,
+        match: SessionMatch,
+        began: Event | None,
+        ended: Callable[[Matched], Event],
+        *,
+        once: int | None = None,
     ) -> Matched:
-        return await mass_revocation.revoke(self._database, match, began, ended)
+        return await mass_revocation.revoke(self._database, match, began, ended, once)
 
     async def of_user(self, user_id: str) -> list[Session]:
         return [session_of(row) for row in await self._database.read(_OF_USER, {"owner": user_id})]
