@@ -62,6 +62,16 @@ class Fleet:
                 for client in clients[:WORKERS]
             }
 
+    def store(self) -> SqlStore:
+        """The database as another process sees it, at the same time of day: what is told from an
+        hour ago is past for who remembers tokens of an hour.
+        """
+        clock = TurnableClock()
+        clock.turn(self.server.turned)
+        store = SqlStore(self.database_url, clock)
+        store.audit.use(AUDIT_KEYS)
+        return store
+
     def admin(self) -> Account:
         """An admin, signed in."""
         with self.server.client() as client:
@@ -70,8 +80,7 @@ class Fleet:
             return sign_in(client, account.email)
 
     async def _promote(self, user_id: str) -> None:
-        store = SqlStore(self.database_url, TurnableClock())
-        store.audit.use(AUDIT_KEYS)
+        store = self.store()
         event = Event("user.role_set", OPERATOR, subject=user_id)
         change = UserChange({"role": "admin"}, supersede=True)
         await store.users.change(user_id, lambda user: change, event)
@@ -79,7 +88,7 @@ class Fleet:
 
     async def told(self, kind: str, subject: str) -> list[Event]:
         """The audit events of a kind about an account."""
-        store = SqlStore(self.database_url, TurnableClock())
+        store = self.store()
         rows = await store.audit.latest(100_000)
         await store.close()
         return [

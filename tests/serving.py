@@ -61,12 +61,15 @@ class Server:
     def log(self) -> str:
         return self.log_file.read_text(encoding="utf-8", errors="replace")
 
+    @property
+    def turned(self) -> float:
+        """By how many seconds its clock was turned so far."""
+        return float(struct.unpack("<q", self.clock_file.read_bytes())[0] / 1000)
+
     def turn(self, seconds: float) -> None:
         """Let time pass in all of its processes at once, and in its database."""
         with self.clock_file.open("r+b") as file:
-            before = struct.unpack("<q", file.read(8))[0]
-            file.seek(0)
-            file.write(struct.pack("<q", before + int(seconds * 1000)))
+            file.write(struct.pack("<q", round((self.turned + seconds) * 1000)))
 
     def client(self, **options: Any) -> httpx2.Client:
         """One that keeps no cookies and no idle connections: each request may meet any worker."""

@@ -47,6 +47,8 @@ class TestHalfAnExport:
         """How a process ends that gets a signal after the first row."""
         program = (
             "import signal, authward.cli.audit as audit; from authward.cli import main;"
+            # A shell that starts us in the background has it ignored.
+            "signal.signal(signal.SIGINT, signal.default_int_handler);"
             f"stop = lambda row: signal.raise_signal({int(signum)});"
             "audit.writer_of = lambda form, file: stop; main()"
         )

@@ -1,5 +1,6 @@
 """What the pages for those who work on a checkout name is there: files, targets, rows, options."""
 
+import os
 import re
 import shlex
 import shutil
@@ -76,8 +77,11 @@ def made(line: str) -> list[str]:
     require("make", "apt-get install make", found=shutil.which("make"))
     words = shlex.split(line, comments=True)
     assert words[0] == "make"
+    # By itself, also where these tests were started by make.
+    env = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    command = ["make", "-n", "--no-print-directory", *words[1:]]
     done = subprocess.run(
-        ["make", "-n", *words[1:]], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+        command, cwd=ROOT, env=env, capture_output=True, text=True, check=True, timeout=60
     )
     return shlex.split(done.stdout.splitlines()[-1])
 

@@ -11,8 +11,6 @@ from collections import Counter
 import httpx2
 import pytest
 
-from authward.stores.sql import SqlStore
-from authward.testing import TurnableClock
 from tests.fleets import WORKERS, Fleet
 from tests.serving import (
     PASSWORD,
@@ -78,7 +76,7 @@ class Visitor:
 
 async def generations(fleet: Fleet, visitors: list[Visitor]) -> list[list[int]]:
     """Of each visitor the generations of the sessions that are left."""
-    store = SqlStore(fleet.database_url, TurnableClock())
+    store = fleet.store()
     found = [await store.sessions.of_user(visitor.user_id) for visitor in visitors]
     await store.close()
     return [[session.generation for session in sessions] for sessions in found]
@@ -113,7 +111,7 @@ async def test_four_processes_on_one_database(fleet: Fleet) -> None:
 
 
 async def rotations_told(fleet: Fleet) -> int:
-    store = SqlStore(fleet.database_url, TurnableClock())
+    store = fleet.store()
     rows = await store.audit.latest(10_000_000)
     await store.close()
     return sum(row.event.kind == "session.refreshed" for row in rows)

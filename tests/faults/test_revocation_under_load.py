@@ -20,8 +20,6 @@ from authward.ports import Change
 from authward.stores.schema import role_permissions
 from authward.stores.sql import SqlStore
 from authward.stores.transactions import Transaction
-from authward.testing import TurnableClock
-from tests.contracts.making import AUDIT_KEYS
 from tests.fleets import OPERATOR, SEEN_S, Fleet
 from tests.loading import RATE, each_worker, everywhere, loaded, request
 from tests.serving import Account, refresh_headers, register
@@ -34,8 +32,7 @@ pytestmark = [pytest.mark.load]
 
 async def _change(fleet: Fleet, work: Callable[[SqlStore], Awaitable[object]]) -> None:
     """By another process than the four."""
-    store = SqlStore(fleet.database_url, TurnableClock())
-    store.audit.use(AUDIT_KEYS)
+    store = fleet.store()
     await work(store)
     await store.close()
 

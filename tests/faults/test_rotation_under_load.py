@@ -14,8 +14,6 @@ from dataclasses import dataclass, field
 import httpx2
 import pytest
 
-from authward.stores.sql import SqlStore
-from authward.testing import TurnableClock
 from tests.fleets import SEEN_S, Fleet
 from tests.keys import publish_long_ago_in
 from tests.loading import each_worker, everywhere
@@ -139,7 +137,7 @@ async def test_a_killed_key_is_dead_everywhere_soon(fleet: Fleet) -> None:
         await everywhere(workers, "/api/profile", ada, (200, ""))
     print(f"{fleet.database_url[:6]}: a killed key was dead after {took:.3f} s")
     assert took < SEEN_S
-    store = SqlStore(fleet.database_url, TurnableClock())
+    store = fleet.store()
     [gone] = [key for key in await store.keys.all() if key.kid == kid]
     await store.close()
     assert gone.sealed == b""
