@@ -96,8 +96,10 @@ async def test_without_redis_each_counts_by_itself(
         # Nothing is let through unlimited, and nobody is turned away for it.
         assert await guess([server], 12) == {WRONG: 5, LIMITED: 7}
         assert statuses(await ask([server], 30)) == {200: 18, 429: 12}
-        health = await server.send("GET", "/readyz")
-        assert health.status_code == 200
+        # A machine that is busy with the guesses may read the feed late for a moment.
+        async with asyncio.timeout(20):
+            while (health := await server.send("GET", "/readyz")).status_code != 200:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
         assert health.json()["data"]["checks"]["limiter"] == "degraded"
         told = server.services.metrics.text().decode()
         assert "authward_rate_limit_degraded 1.0" in told
