@@ -77,8 +77,8 @@ def made(line: str) -> list[str]:
     require("make", "apt-get install make", found=shutil.which("make"))
     words = shlex.split(line, comments=True)
     assert words[0] == "make"
-    # By itself, also where these tests were started by make.
-    env = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    # By itself, also where these tests were started by make, which hands its variables on.
+    env = {"PATH": os.environ["PATH"]}
     command = ["make", "-n", "--no-print-directory", *words[1:]]
     done = subprocess.run(
         command, cwd=ROOT, env=env, capture_output=True, text=True, check=True, timeout=60
