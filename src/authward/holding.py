@@ -16,10 +16,10 @@ from starlette.routing import Router
 from starlette.types import ASGIApp
 
 from authward.answering import trusted
-from authward.middleware.cors import CORS as OurCORS
+from authward.middleware.cors import CORS
 from authward.middleware.shield import Shield
 
-CORS = (CORSMiddleware, OurCORS)
+CORS_MIDDLEWARE = (CORSMiddleware, CORS)
 """Middleware that states CORS."""
 
 _MOST = 10_000  # objects looked at, the nearest first: something may hold a world
@@ -29,14 +29,13 @@ _LEAVES = (type, ModuleType, CodeType, str, bytes, bytearray, int, float, comple
 
 
 def held_by(what: object) -> Iterator[ASGIApp]:
-    """What `what` is or leads to of `CORS`, and the Starlette and FastAPI apps, routers and shields
-    that it leads to: through attributes,
-    closures, the arguments of partials, lists and dicts, and the globals that a function names.
-    What these hold themselves, walking tells.
+    """What `what` is or leads to of `CORS_MIDDLEWARE`, and the Starlette and FastAPI apps, routers
+    and shields that it leads to: through attributes, closures, the arguments of partials, lists and
+    dicts, and the globals that a function names. What these hold themselves, walking tells.
     """
     seen: dict[int, object] = {id(what): what}  # which keeps ids from being used again
     ahead = deque([what])
-    if issubclass(type(what), CORS):
+    if issubclass(type(what), CORS_MIDDLEWARE):
         yield what  # type: ignore[misc]
     while ahead:
         for part in _parts(ahead.popleft()):
@@ -46,7 +45,7 @@ def held_by(what: object) -> Iterator[ASGIApp]:
             if len(seen) >= _MOST:
                 return
             seen[id(part)] = part
-            if issubclass(type(part), (*_APPS, *CORS)):
+            if issubclass(type(part), (*_APPS, *CORS_MIDDLEWARE)):
                 yield part  # type: ignore[misc]
             if not issubclass(type(part), _APPS):
                 ahead.append(part)

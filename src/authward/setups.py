@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.applications import Starlette
 
 from authward.errors import ConfigurationError
-from authward.holding import CORS
+from authward.holding import CORS_MIDDLEWARE
 from authward.walking import Walk
 
 
@@ -27,6 +27,6 @@ def check_setups(seen: Walk, *, production: bool) -> None:
 
 def _states_cors(app: object) -> bool:
     if not isinstance(app, Starlette):
-        return isinstance(app, CORS)
+        return isinstance(app, CORS_MIDDLEWARE)
     kinds: list[object] = [one.cls for one in app.user_middleware]
-    return any(isinstance(kind, type) and issubclass(kind, CORS) for kind in kinds)
+    return any(isinstance(kind, type) and issubclass(kind, CORS_MIDDLEWARE) for kind in kinds)

@@ -28,7 +28,7 @@ from authward.declared import (
     plain,
     said,
 )
-from authward.holding import CORS, held_by
+from authward.holding import CORS_MIDDLEWARE, held_by
 from authward.http.endpoint import Endpoint, Resource
 from authward.middleware.answers import NoApp
 from authward.ui.pages import File
@@ -106,7 +106,7 @@ class Walk:
 
     def _look_into(self, what: object, place: _Place) -> None:
         for app in held_by(what):
-            if isinstance(app, CORS):
+            if isinstance(app, CORS_MIDDLEWARE):
                 self.held.append((app, place.full()))
             elif id(app) not in self._met:
                 inner = Walk(app, self._opened, self._instead, self._met)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from authward.core.times import iso_time, milliseconds
+from authward.core.times import iso_time, milliseconds, next_second
 
 
 @pytest.mark.parametrize(
@@ -38,3 +38,8 @@ def test_a_time_that_no_calendar_has_is_the_nearest_one(beyond: int) -> None:
     """As somebody may have put it into a database: it must not keep others from reading."""
     assert iso_time(253_402_300_799_999 + beyond) == "9999-12-31T23:59:59.999Z"
     assert iso_time(-62_135_596_800_000 - beyond) == "0001-01-01T00:00:00.000Z"
+
+
+@pytest.mark.parametrize(("at", "second"), [(0, 1000), (1, 1000), (999, 1000), (1000, 2000)])
+def test_the_next_second_is_after_what_was(at: int, second: int) -> None:
+    assert next_second(at) == second

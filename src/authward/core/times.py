@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+SECOND = 1000
+"""In milliseconds."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST, _LAST = "0001-01-01T00:00:00.000Z", "9999-12-31T23:59:59.999Z"
 
@@ -18,6 +20,13 @@ def milliseconds(text: str) -> int | None:
         return None
     since = moment - _EPOCH
     return (since.days * 86_400 + since.seconds) * 1000 + since.microseconds // 1000
+
+
+def next_second(milliseconds: int) -> int:
+    """The next whole second, in milliseconds. Tokens know seconds: of what came before a whole one,
+    a row and a token say the same.
+    """
+    return milliseconds // SECOND * SECOND + SECOND
 
 
 def iso_time(milliseconds: int) -> str:

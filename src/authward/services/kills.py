@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from authward.core.audit import Client, Event
 from authward.core.keys import StoredKey
 from authward.core.rotation import Lives, all_end, signed_before
+from authward.core.times import SECOND, next_second
 from authward.ports import AuditQuery, AuditRow, Clock, KeyChange, Matched, SessionMatch, Store
 from authward.services.key_changes import ITSELF
 
-SECOND = 1000
 LEFT_AFTER_S = 60
 """After so long, whoever began to end sessions is taken for dead. That it lives on does no harm."""
 LATEST = 100
@@ -47,8 +47,7 @@ def ending(
 
 def until_now(match: SessionMatch, now: int) -> SessionMatch:
     """The match without those that will be opened later, with keys that nobody else knows."""
-    # Tokens know seconds. Up to a whole one, the row and the token say the same.
-    return replace(match, before=now // SECOND * SECOND + SECOND)
+    return replace(match, before=next_second(now))
 
 
 def begun(match: SessionMatch, kid: str | None, client: Client, actor: str | None) -> KeyChange:

@@ -104,11 +104,6 @@ def _sqlite_json_text(element: JsonText, compiler: SQLCompiler, **options: Any) 
     return compiler.process(element.clauses, **options)
 
 
-@compiles(JsonText, "postgresql")
-def _postgresql_json_text(element: JsonText, compiler: SQLCompiler, **options: Any) -> str:
-    return f"CAST({compiler.process(element.clauses, **options)} AS TEXT)"
-
-
 class AsIs(FunctionElement[Any]):
     """A column of text as it is stored: on SQLite bytes, as text there may be none."""
 
@@ -122,8 +117,9 @@ def _sqlite_as_is(element: AsIs, compiler: SQLCompiler, **options: Any) -> str:
     return f"CAST({compiler.process(element.clauses, **options)} AS BLOB)"
 
 
+@compiles(JsonText, "postgresql")
 @compiles(AsIs, "postgresql")
-def _postgresql_as_is(element: AsIs, compiler: SQLCompiler, **options: Any) -> str:
+def _postgresql_text(element: JsonText | AsIs, compiler: SQLCompiler, **options: Any) -> str:
     return f"CAST({compiler.process(element.clauses, **options)} AS TEXT)"
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import Row, distinct, func, literal, select, tuple_, update
 from sqlalchemy.sql.expression import ColumnElement
 
 from authward.core.audit import Event
+from authward.core.times import SECOND, next_second
 from authward.ports import Change, Matched, SessionMatch
 from authward.stores.database import PATIENCE_S, PAUSE_S, Database
 from authward.stores.expressions import FEED_HEAD, NOW, TRANSACTION_ID
@@ -22,7 +23,6 @@ from authward.stores.transactions import Transaction
 from authward.stores.users import holds_one_of
 
 BATCH = 2000
-SECOND = 1000
 
 
 async def count(database: Database, match: SessionMatch) -> Matched:
@@ -81,8 +81,7 @@ async def _begin(database: Database, match: SessionMatch, began: Event | None) -
     async def work(tx: Transaction) -> int:
         row = await tx.row(select(NOW))
         now = 0 if row is None else int(row[0])
-        # Tokens know seconds. Up to a whole one, the row and the token say the same.
-        cut = now // SECOND * SECOND + SECOND
+        cut = next_second(now)
         cut = cut if match.before is None else min(cut, match.before)
         if began is None:
             return cut
