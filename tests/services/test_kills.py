@@ -422,6 +422,42 @@ async def test_what_was_opened_with_it_by_who_heard_late_is_ended_when_all_have_
     assert principal_of(one, await one.sessions.refresh(lively.refresh_token, HERE))
 
 
+async def test_who_has_not_heard_of_a_kill_refreshes_nothing_with_the_key(
+    rotated: tuple[Services, str, Any], make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thief would have a token of the next key, and could go on with it."""
+    services, old, stolen = rotated
+    late = (await make()).services
+    await late.feed.stop()
+    await kill(services, old, monkeypatch)
+    for _ in range(2):
+        with pytest.raises(InvalidRefreshToken, match="a key that is gone"):
+            await late.sessions.refresh(stolen.refresh_token, HERE)
+    [session] = await late.store.sessions.of_user(stolen.user.id)
+    assert (session.generation, session.kid) == (0, old)
+    refused = await told(late, "session.refresh_refused")
+    assert [(row["reason"], row["count"]) for row in refused] == [
+        ("signed with a key that is gone", 2)
+    ]
+
+
+async def test_who_has_not_heard_of_a_kill_moves_no_session_to_the_key(
+    rotated: tuple[Services, str, Any], make: Make
+) -> None:
+    """Its next token would be refused by everybody who has heard."""
+    services, _, ada = rotated
+    late = (await make()).services
+    await late.feed.stop()
+    await services.keys.kill(services.keys.rings.refresh.signing.kid, HERE)
+    with pytest.raises(Unavailable, match="to sign with is gone") as away:
+        await late.sessions.refresh(ada.refresh_token, HERE)
+    assert away.value.retry_after == 1
+    await late.feed.poll()
+    again = await late.sessions.refresh(ada.refresh_token, HERE)
+    assert again.session.generation == 1
+    assert principal_of(services, again)
+
+
 async def test_sessions_of_a_key_that_was_not_killed_are_left(
     make: Make, clock: TurnableClock
 ) -> None:

@@ -120,6 +120,8 @@ class Sessions:
             kind, reason = _REFUSED[done.verdict]
             self._refusals.note(kind, client, subject=claims.sub, reason=reason)
             raise InvalidRefreshToken(reason, audited=True)
+        if done.verdict is Verdict.BEHIND:
+            raise Unavailable("the key to sign with is gone", retry_after=1)
         return self._signed_in(done.user, done.session)
 
     async def end(self, session_id: str, user_id: str, client: Client) -> None:
@@ -168,6 +170,7 @@ _REFUSED = {
     Verdict.ENDED: ("session.refresh_refused", "session ended"),
     Verdict.AHEAD: ("session.generation_ahead", "a generation not yet given out"),
     Verdict.FORGED: ("session.refresh_refused", "signed with another key than the session's"),
+    Verdict.KILLED: ("session.refresh_refused", "signed with a key that is gone"),
 }
 """Told apart from the transaction, folded: whoever holds a dead token may send it without end."""
 
