@@ -207,18 +207,23 @@ def the_one(keys: Iterable[StoredKey], kid: str) -> StoredKey:
     raise NotFound("no key has this id")
 
 
-def doomed(keys: Sequence[StoredKey], kid: str | None) -> list[StoredKey]:
+def doomed(
+    keys: Sequence[StoredKey], kid: str | None, told: Collection[str] = ()
+) -> list[StoredKey]:
     """The keys that die if this one is known to somebody else: it, and the one that signs next,
-    which lay beside it. None: every key there is, of the rings that rotate. Raises NotFound,
-    KeyInUse.
+    which lay beside it; and those that were `told` to, whatever a rotation has made of them since.
+    None: every key there is, of the rings that rotate. Raises NotFound, KeyInUse.
     """
     if kid is None:
         return [key for key in keys if key.ring in ROTATING and key.state != "retired"]
     key = the_one(keys, kid)
     check_mortal(key)
+    alive = in_state(keys, key.ring, "pending", "signing", "verifying")
+    found = [one for one in alive if one.kid in told and one.kid != kid]
     if key.state == "retired":
-        return []
-    return [one for one in in_state(keys, key.ring, "pending") if one.kid != kid] + [key]
+        return found
+    beside = [one for one in in_state(keys, key.ring, "pending") if one.kid != kid]
+    return [*found, *(one for one in beside if one not in found), key]
 
 
 def all_end(keys: Sequence[StoredKey], dying: Collection[StoredKey]) -> bool:
