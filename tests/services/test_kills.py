@@ -458,6 +458,23 @@ async def test_who_has_not_heard_of_a_kill_moves_no_session_to_the_key(
     assert principal_of(services, again)
 
 
+async def test_who_does_not_know_the_key_that_took_over_signs_nobody_out(
+    rotated: tuple[Services, str, Any], make: Make
+) -> None:
+    """Of two tabs one refreshes where the new key is known, and the other just after it."""
+    services, _, ada = rotated
+    late = (await make()).services
+    await late.feed.stop()
+    await services.keys.kill(services.keys.rings.refresh.signing.kid, HERE)
+    first = await services.sessions.refresh(ada.refresh_token, HERE)
+    with pytest.raises(Unavailable, match="key is gone") as away:
+        await late.sessions.refresh(ada.refresh_token, HERE)
+    assert away.value.retry_after == 1
+    await late.feed.poll()
+    second = await late.sessions.refresh(ada.refresh_token, HERE)
+    assert second.refresh_token == first.refresh_token
+
+
 async def test_sessions_of_a_key_that_was_not_killed_are_left(
     make: Make, clock: TurnableClock
 ) -> None:

@@ -85,11 +85,7 @@ class Sessions:
         )
         if session is None:
             return None
-        try:
-            return self._signed_in(user, session)
-        except InvalidRefreshToken as gone:
-            # Its key was killed meanwhile, and the session with it. The caller did nothing wrong.
-            raise Unavailable(gone.reason, retry_after=1) from gone
+        return self._signed_in(user, session)
 
     async def refresh(self, token: str, client: Client) -> SignedIn:
         """Answer a refresh token by the table in `core.sessions.judge`.
@@ -155,7 +151,12 @@ class Sessions:
             raise NotFound("no such session of the account")
 
     def _signed_in(self, user: User, session: Session) -> SignedIn:
-        refresh_token, expires = self._tokens.refresh(session)
+        try:
+            refresh_token, expires = self._tokens.refresh(session)
+        except InvalidRefreshToken as gone:
+            # Its key was killed meanwhile, and the session with it; or it took over from one that
+            # was, and we have not heard. The caller did nothing wrong.
+            raise Unavailable(gone.reason, retry_after=1) from gone
         return SignedIn(
             user,
             session,
