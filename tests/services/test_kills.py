@@ -256,6 +256,7 @@ async def test_what_no_kill_wrote_ends_nobody_and_stops_no_start(
     await services.store.audit.record([Event("sessions.revoking", HERE, detail=detail)])
     clock.turn(61)
     started = (await make(key_rotation=3600)).services
+    await done()  # or it may be told twice
     await publish_long_ago(services)
     clock.turn(3600)
     signing = started.keys.rings.access.signing.kid
@@ -366,6 +367,35 @@ async def test_who_signs_in_after_the_kill_of_a_key_that_has_just_been_rotated_s
         assert principal_of(other, eve)
         clock.turn(11)
         assert principal_of(other, await services.sessions.refresh(eve.refresh_token, HERE))
+
+
+async def test_a_kill_that_is_repeated_ends_nobody_who_signed_in_between(
+    rotated: tuple[Services, str, Any], clock: TurnableClock
+) -> None:
+    services, old, _ = rotated
+    assert (await services.keys.kill(old, HERE)).matched.sessions == 1
+    clock.turn(1)
+    eve = await register(services, "eve@example.com")
+    clock.turn(1)
+    assert (await services.keys.count_killed(old)).matched.sessions == 0
+    assert (await services.keys.kill(old, HERE)).matched.sessions == 0
+    assert principal_of(services, eve)
+    clock.turn(11)
+    assert principal_of(services, await services.sessions.refresh(eve.refresh_token, HERE))
+
+
+async def test_a_kill_that_is_repeated_ends_what_the_first_one_left(
+    rotated: tuple[Services, str, Any], clock: TurnableClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services, old, ada = rotated
+    late = await register(services, "late@example.com")
+    assert late.session.kid != old
+    await kill(services, old, monkeypatch)
+    clock.turn(1)
+    assert (await services.keys.count_killed(old)).matched.sessions == 2
+    assert (await services.keys.kill(old, HERE)).matched.sessions == 2
+    for user in (ada.user, late.user):
+        assert await services.store.sessions.of_user(user.id) == []
 
 
 async def test_nor_does_it_end_who_signed_in_if_the_killer_died(

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from authward.core.keys import RINGS, Algorithm, Ring, StoredKey
-from authward.core.times import iso_time
+from authward.core.times import SECOND, iso_time, next_second
 from authward.core.tokens import SKEW
 from authward.errors import Detail, KeyInUse, NotFound, RotatedLately, ValidationError
 
@@ -235,11 +235,17 @@ def all_end(keys: Sequence[StoredKey], dying: Collection[StoredKey]) -> bool:
 
 def signed_before(keys: Iterable[StoredKey], lives: Lives) -> int:
     """Sessions opened before then could have been signed with one of these keys, which do so no
-    more; 0 if there is none such. Whoever heard late of the next key signed on for a while. A whole
-    second, as tokens know no less.
+    more, and have moved on to another; 0 if there is none such. Whoever heard late of the next key
+    signed on for a while, but from no key that was retired does a session move on: a kill that is
+    repeated ends nobody who signed in since. A whole second, as tokens know no less.
     """
-    until = [key.verifying_at + lives.notice for key in keys if key.verifying_at is not None]
-    return -(-max(until, default=0) // 1000) * 1000
+    until = []
+    for key in keys:
+        if key.verifying_at is not None:
+            late = -(-(key.verifying_at + lives.notice) // SECOND) * SECOND
+            gone = late if key.retired_at is None else next_second(key.retired_at)
+            until.append(min(late, gone))
+    return max(until, default=0)
 
 
 def _hanging(key: StoredKey, hanging: Mapping[str, int] | None) -> int | None:

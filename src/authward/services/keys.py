@@ -247,9 +247,9 @@ class Keys:
         or could have, at any time, end everywhere within a second: whoever had it may have moved
         them to another key, and have that one's tokens. From its transaction on their access tokens
         are refused, or no refresh token of theirs is good; if this process dies after that, another
-        ends the rest. Repeating it after an error is harmless.
-        `told` are keys of which it was said that they would die too: they do, though one of them
-        may have begun to sign since.
+        ends the rest. Repeating it after an error is harmless, but for None: that ends those too
+        who have signed in since. `told` are keys of which it was said that they would die too: they
+        do, though one of them may have begun to sign since.
 
         Raises NotFound, KeyInUse.
         """
