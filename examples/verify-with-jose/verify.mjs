@@ -10,8 +10,9 @@ import { createRemoteJWKSet, jwtVerify } from "jose";
 
 /** A function that gives the claims of a token of this server, and throws for any other. */
 export function verifier(url, { issuer = "authward", audience = "authward" } = {}) {
-  // Fetched when it is needed, kept, and fetched anew for a kid that is not in it: at most twice a minute.
-  const keys = createRemoteJWKSet(new URL("/.well-known/jwks.json", url));
+  // Fetched when it is needed, kept for five minutes (a key in it may be killed meanwhile), and fetched anew for a kid
+  // that is not in it: at most twice a minute.
+  const keys = createRemoteJWKSet(new URL("/.well-known/jwks.json", url), { cacheMaxAge: 300_000 });
   const options = {
     issuer,
     audience,

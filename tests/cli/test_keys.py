@@ -14,6 +14,7 @@ from authward import Authward
 from authward.cli.keys import keys
 from authward.core.audit import Client, Event
 from authward.ports import NewSession
+from authward.services.keys import Keys
 from authward.stores.sql import SqlStore
 from authward.testing import TurnableClock
 from tests.contracts.making import AUDIT_KEYS
@@ -217,6 +218,24 @@ def test_a_leaked_key_with_the_count_first(
     assert the("refresh", "signing") not in (kid, pending)
     again = {"retired": [], "matched": 0, "ended": 0, "accounts": 0}
     assert said(run("retire", kid, "--compromised", "--yes", "--json")) == again
+
+
+def test_a_key_that_was_to_die_does_so_though_it_began_to_sign_meanwhile(
+    signed_in: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kid, pending = the("refresh", "signing"), the("refresh", "pending")
+    due(signed_in)
+    counts = Keys.count_killed
+
+    async def rotated_after(keys: Keys, kid: str | None) -> Any:
+        found = await counts(keys, kid)
+        await keys.rotate("refresh", Client(""))
+        return found
+
+    monkeypatch.setattr(Keys, "count_killed", rotated_after)
+    run("retire", kid, "--compromised", "--yes")
+    states = {one["id"]: one["state"] for one in listed("--retired")}
+    assert (states[kid], states[pending]) == ("retired", "retired")
 
 
 def test_an_old_key_ends_what_moved_on_from_it_too(signed_in: Path) -> None:

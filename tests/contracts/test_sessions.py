@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from authward.core.audit import Client, Event
+from authward.core.keys import StoredKey
 from authward.core.sessions import Session, Verdict
-from authward.ports import Refreshed, Store
+from authward.ports import KeyChange, Refreshed, Store
 from tests.contracts.making import (
     CLIENT,
     DELETE,
@@ -201,6 +202,50 @@ class TestRefreshing:
         assert (held.kid, held.kid_before, held.kid_from) == ("two", "one", 1)
         # A genuine token from before still ends it.
         assert await judged(0, "one") is Verdict.REUSED
+
+    async def test_a_key_that_is_retired_moves_no_session(
+        self, store: Store, clock: TurnedClock
+    ) -> None:
+        """Whoever asks may not have heard that it was killed: the database knows."""
+        user = await add_user(store)
+        old, next_one, lively = [
+            await open_session(store, user, kid=kid) for kid in ("dead", "dead-next", "lively")
+        ]
+
+        async def judged(session: Session, kid: str, signed_by: str | None) -> Verdict:
+            found = await store.sessions.refresh(
+                session.id,
+                0,
+                kid=kid,
+                grace=GRACE,
+                client=CLIENT,
+                event=silent,
+                signed_by=signed_by,
+            )
+            assert found is not None
+            if found.verdict is not Verdict.ROTATE:
+                assert found.session == session
+            return found.verdict
+
+        dead = [
+            StoredKey(kid, "refresh", "HS256", "retired", b"", 0) for kid in ("dead", "dead-next")
+        ]
+        alive = [
+            StoredKey("lively", "refresh", "HS256", "verifying", b"", 0),
+            StoredKey("next", "refresh", "HS256", "signing", b"", 0),
+        ]
+        assert await judged(old, "next", "dead") is Verdict.SAME
+        await store.keys.change(lambda there, now: KeyChange([*dead, *alive]))
+        for age in (0, GRACE):
+            clock.turn(age)
+            assert await judged(old, "next", "dead") is Verdict.KILLED
+            assert await judged(old, "next", None) is Verdict.KILLED
+            assert await judged(lively, "next", "dead") is Verdict.KILLED
+            # A living key does not help who would get a token of a dead one.
+            assert await judged(next_one, "next", "lively") is Verdict.KILLED
+        assert await judged(lively, "dead-next", "lively") is Verdict.BEHIND
+        assert await judged(lively, "dead-next", None) is Verdict.BEHIND
+        assert await judged(lively, "next", "lively") is Verdict.ROTATE
 
     async def test_current_and_past_the_grace_rotates(
         self, store: Store, clock: TurnedClock

@@ -239,10 +239,14 @@ def test_who_dies_with_whom():
 
 def test_until_when_a_key_may_have_signed():
     old, older = (stored(kid, "refresh", "verifying", at) for kid, at in (("old", 9), ("older", 5)))
-    retired = stored("gone", "refresh", "retired", 99, verifying_at=7)
+    retired = stored("gone", "refresh", "retired", HOUR, verifying_at=7)
     signing, pending = stored("now", "refresh"), stored("next", "refresh", "pending")
     assert signed_before([older, old, signing, pending], LIVES) == 1000 + LIVES.notice
     assert signed_before([retired], LIVES) == 1000 + LIVES.notice
+    for at, until in ((1999, 2000), (2000, 3000), (10**9, 1000 + LIVES.notice)):
+        killed = replace(retired, retired_at=at)
+        assert signed_before([killed], LIVES) == until
+        assert signed_before([killed, old], LIVES) == 1000 + LIVES.notice
     whole = replace(old, verifying_at=2000)
     assert signed_before([old, whole], LIVES) == 2000 + LIVES.notice
     assert signed_before([signing, pending], LIVES) == signed_before([], LIVES) == 0

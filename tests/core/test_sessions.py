@@ -42,6 +42,8 @@ def verdict(
     grace: int = GRACE,
     enabled: bool = True,
     signed_by: str | None = None,
+    killed: bool = False,
+    behind: bool = False,
     **row,
 ):
     return judge(
@@ -52,6 +54,8 @@ def verdict(
         now=ROTATED + age,
         grace=grace,
         signed_by=signed_by,
+        killed=killed,
+        behind=behind,
     )
 
 
@@ -153,6 +157,24 @@ def test_the_table(generation: int, age: int, expected: Verdict):
 )
 def test_a_session_that_is_over_earns_nothing(generation: int, over):
     assert verdict(generation, 5, **over) is Verdict.ENDED
+
+
+@pytest.mark.parametrize("generation", [3, 4, 5, 6])
+@pytest.mark.parametrize("age", [0, GRACE])
+@pytest.mark.parametrize("behind", [True, False])
+def test_a_key_that_was_killed_opens_nothing_and_ends_nothing(
+    generation: int, age: int, behind: bool
+):
+    assert verdict(generation, age, killed=True, behind=behind) is Verdict.KILLED
+    assert verdict(generation, age, killed=True, revoked_at=0) is Verdict.ENDED
+
+
+def test_nothing_is_signed_anew_with_a_key_that_was_killed():
+    assert verdict(5, GRACE, behind=True) is Verdict.BEHIND
+    assert verdict(5, 0, behind=True) is Verdict.SAME
+    assert verdict(4, 0, behind=True) is Verdict.OVERLAP
+    assert verdict(4, GRACE, behind=True) is Verdict.REUSED
+    assert verdict(5, GRACE, behind=True, signed_by="another-key") is Verdict.FORGED
 
 
 def test_the_absolute_end_is_to_the_millisecond():

@@ -112,6 +112,39 @@ def test_tokens_of_before_and_after_a_rotation(fleet: Fleet, verify: Verify) -> 
     assert [one.get("sub") for one in found] == [admin.id] * 2
 
 
+LATER = """
+const [verify_mjs, url, token, kid] = process.argv.slice(2);
+const { verifier } = await import(verify_mjs);
+const verify = verifier(url);
+const { sub } = await verify(token);
+const answer = await fetch(`${url}/api/keys/${kid}/retire`, {
+  method: "POST",
+  headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+  body: JSON.stringify({ compromised: true }),
+});
+const now = Date.now;
+Date.now = () => now() + 301_000;
+const later = await verify(token).then(() => "held", error => error.code);
+console.log(JSON.stringify({ sub, status: answer.status, later }));
+"""
+
+
+def test_what_a_killed_key_signed_is_refused_once_the_set_may_be_kept_no_longer(
+    fleet: Fleet,
+) -> None:
+    admin = fleet.admin()
+    program, verify = jose()
+    url, token = fleet.server.url, admin.access
+    words = ("as-if-a-file", verify, url, token, kid_of(token))
+    done = run(program, "--input-type=module", "-e", LATER, *words)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {
+        "sub": admin.id,
+        "status": 200,
+        "later": "ERR_JWKS_NO_MATCHING_KEY",
+    }
+
+
 @pytest.mark.parametrize("command", [joserfc, jose])
 @pytest.mark.parametrize("words", [(), ("https://api.example.com",)])
 def test_what_is_left_out_gets_a_line_of_usage(

@@ -1,9 +1,13 @@
 """Signing keys over HTTP: what is shown, rotated, retired and killed."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from authward.core.keys import StoredKey
+from authward.ports import KeyChange
 from tests.here import Here
 from tests.keys import key_past, publish_long_ago
 from tests.serving import Account, error_of, refresh_cookie
@@ -131,3 +135,30 @@ async def test_a_leaked_key_ends_what_moved_on_from_it_too(here: Here, admin: Ac
     assert await ask(here, admin, "POST", f"/{kid}/retire", compromised=True) == would
     for account in (ada, admin):
         assert error_of(await here.refresh(account)) == (401, "invalid_refresh_token")
+
+
+async def test_what_ends_with_a_key_that_was_retired_before_is_said(
+    here: Here, admin: Account
+) -> None:
+    kid = the((await ask(here, admin, "GET", ""))["keys"], "refresh", "signing")
+    await publish_long_ago(here.services)
+    await ask(here, admin, "POST", "/rotate", ring="refresh")
+    here.clock.turn(11)
+    await here.refresh(admin)
+
+    def retired(keys: Sequence[StoredKey], now: int) -> KeyChange:
+        gone = [key for key in keys if key.kid == kid]
+        put = [replace(key, state="retired", sealed=b"", retired_at=now) for key in gone]
+        return KeyChange(put, ["refresh"])
+
+    await here.services.store.keys.change(retired)
+    await here.services.feed.poll()
+    path = f"/api/keys/{kid}/retire"
+    for dry_run, said in ((True, "Sessions would end"), (False, "Sessions ended")):
+        body = {"compromised": True, "dryRun": dry_run}
+        answer = await here.send("POST", path, json=body, headers=admin.bearer)
+        assert answer.json()["message"] == said
+        assert answer.json()["data"] == {"retired": [], "sessions": 2, "accounts": 1}
+    admin = await here.login(admin.email)
+    answer = await here.send("POST", path, json={"compromised": True}, headers=admin.bearer)
+    assert (answer.status_code, answer.json()["message"]) == (200, "Nothing to retire")

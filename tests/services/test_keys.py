@@ -30,6 +30,7 @@ from authward.errors import (
 )
 from authward.ports import KeyChange
 from authward.services import Services
+from authward.services.key_changes import KeyChanges
 from authward.services.rings import Rings, Seals, new_key
 from authward.testing import TurnableClock
 from tests.services.conftest import HERE, SECRET, Make, principal_of, register, told
@@ -590,6 +591,56 @@ async def test_a_refresh_key_takes_its_sessions_along_with_the_count_first(
     again = await one.keys.kill(signing, HERE)
     assert (list(again.keys), again.matched.sessions) == ([], 0)
     assert principal_of(one, ada)
+
+
+@pytest.mark.parametrize("retired", [True, False])
+async def test_a_rotation_after_the_count_saves_no_key_that_was_to_die(
+    make: Make, clock: TurnableClock, retired: bool
+) -> None:
+    """While somebody is asked, the schedule may let the next key sign, which lay beside."""
+    services = (await make()).services
+    states = await by_state(services, "refresh")
+    [signing], [pending] = states["signing"], states["pending"]
+    await register(services)
+    counted = await services.keys.count_killed(signing)
+    clock.turn(NOTICE)
+    await services.keys.rotate("refresh", HERE)
+    if retired:
+        clock.turn(31 * DAY)
+        await services.keys.retire(signing, HERE)
+        await services.feed.poll()
+    await register(services, "eve@example.com")
+    killed = await services.keys.kill(signing, HERE, told=counted.keys)
+    after = await by_state(services, "refresh")
+    assert {signing, pending} <= set(after["retired"])
+    assert (len(after["signing"]), len(after["pending"])) == (1, 1)
+    assert pending in {key.kid for key in killed.keys}
+    assert killed.matched.sessions == (1 if retired else 2)
+
+
+async def test_nor_does_one_between_the_order_and_the_deed(
+    make: Make, clock: TurnableClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services, other = (await make()).services, (await make()).services
+    states = await by_state(services, "access")
+    [signing], [pending] = states["signing"], states["pending"]
+    clock.turn(NOTICE)
+    make_keys = KeyChanges.make
+
+    async def rotated_meanwhile(*given: Any, **named: Any) -> Any:
+        made = await make_keys(*given, **named)
+        with monkeypatch.context() as once:
+            once.setattr(KeyChanges, "make", make_keys)
+            await other.keys.rotate("access", HERE)
+        return made
+
+    with monkeypatch.context() as patched:
+        patched.setattr(KeyChanges, "make", rotated_meanwhile)
+        killed = await services.keys.kill(signing, HERE)
+    assert {signing, pending} < {key.kid for key in killed.keys}
+    after = await by_state(services, "access")
+    assert (len(after["signing"]), len(after["pending"])) == (1, 1)
+    assert set(after["retired"]) == {key.kid for key in killed.keys}
 
 
 async def test_an_old_refresh_key_takes_those_along_that_it_could_have_signed(

@@ -256,6 +256,7 @@ async def test_what_no_kill_wrote_ends_nobody_and_stops_no_start(
     await services.store.audit.record([Event("sessions.revoking", HERE, detail=detail)])
     clock.turn(61)
     started = (await make(key_rotation=3600)).services
+    await done()  # or it may be told twice
     await publish_long_ago(services)
     clock.turn(3600)
     signing = started.keys.rings.access.signing.kid
@@ -368,6 +369,35 @@ async def test_who_signs_in_after_the_kill_of_a_key_that_has_just_been_rotated_s
         assert principal_of(other, await services.sessions.refresh(eve.refresh_token, HERE))
 
 
+async def test_a_kill_that_is_repeated_ends_nobody_who_signed_in_between(
+    rotated: tuple[Services, str, Any], clock: TurnableClock
+) -> None:
+    services, old, _ = rotated
+    assert (await services.keys.kill(old, HERE)).matched.sessions == 1
+    clock.turn(1)
+    eve = await register(services, "eve@example.com")
+    clock.turn(1)
+    assert (await services.keys.count_killed(old)).matched.sessions == 0
+    assert (await services.keys.kill(old, HERE)).matched.sessions == 0
+    assert principal_of(services, eve)
+    clock.turn(11)
+    assert principal_of(services, await services.sessions.refresh(eve.refresh_token, HERE))
+
+
+async def test_a_kill_that_is_repeated_ends_what_the_first_one_left(
+    rotated: tuple[Services, str, Any], clock: TurnableClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services, old, ada = rotated
+    late = await register(services, "late@example.com")
+    assert late.session.kid != old
+    await kill(services, old, monkeypatch)
+    clock.turn(1)
+    assert (await services.keys.count_killed(old)).matched.sessions == 2
+    assert (await services.keys.kill(old, HERE)).matched.sessions == 2
+    for user in (ada.user, late.user):
+        assert await services.store.sessions.of_user(user.id) == []
+
+
 async def test_nor_does_it_end_who_signed_in_if_the_killer_died(
     rotated: tuple[Services, str, Any], clock: TurnableClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -420,6 +450,59 @@ async def test_what_was_opened_with_it_by_who_heard_late_is_ended_when_all_have_
         principal_of(one, opened)
     assert await one.store.sessions.of_user(opened.user.id) == []
     assert principal_of(one, await one.sessions.refresh(lively.refresh_token, HERE))
+
+
+async def test_who_has_not_heard_of_a_kill_refreshes_nothing_with_the_key(
+    rotated: tuple[Services, str, Any], make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thief would have a token of the next key, and could go on with it."""
+    services, old, stolen = rotated
+    late = (await make()).services
+    await late.feed.stop()
+    await kill(services, old, monkeypatch)
+    for _ in range(2):
+        with pytest.raises(InvalidRefreshToken, match="a key that is gone"):
+            await late.sessions.refresh(stolen.refresh_token, HERE)
+    [session] = await late.store.sessions.of_user(stolen.user.id)
+    assert (session.generation, session.kid) == (0, old)
+    refused = await told(late, "session.refresh_refused")
+    assert [(row["reason"], row["count"]) for row in refused] == [
+        ("signed with a key that is gone", 2)
+    ]
+
+
+async def test_who_has_not_heard_of_a_kill_moves_no_session_to_the_key(
+    rotated: tuple[Services, str, Any], make: Make
+) -> None:
+    """Its next token would be refused by everybody who has heard."""
+    services, _, ada = rotated
+    late = (await make()).services
+    await late.feed.stop()
+    await services.keys.kill(services.keys.rings.refresh.signing.kid, HERE)
+    with pytest.raises(Unavailable, match="to sign with is gone") as away:
+        await late.sessions.refresh(ada.refresh_token, HERE)
+    assert away.value.retry_after == 1
+    await late.feed.poll()
+    again = await late.sessions.refresh(ada.refresh_token, HERE)
+    assert again.session.generation == 1
+    assert principal_of(services, again)
+
+
+async def test_who_does_not_know_the_key_that_took_over_signs_nobody_out(
+    rotated: tuple[Services, str, Any], make: Make
+) -> None:
+    """Of two tabs one refreshes where the new key is known, and the other just after it."""
+    services, _, ada = rotated
+    late = (await make()).services
+    await late.feed.stop()
+    await services.keys.kill(services.keys.rings.refresh.signing.kid, HERE)
+    first = await services.sessions.refresh(ada.refresh_token, HERE)
+    with pytest.raises(Unavailable, match="key is gone") as away:
+        await late.sessions.refresh(ada.refresh_token, HERE)
+    assert away.value.retry_after == 1
+    await late.feed.poll()
+    second = await late.sessions.refresh(ada.refresh_token, HERE)
+    assert second.refresh_token == first.refresh_token
 
 
 async def test_sessions_of_a_key_that_was_not_killed_are_left(

@@ -121,7 +121,7 @@ def _kill(
             return found, None
         if not yes:
             click.confirm("Retire?", abort=True, err=True)
-        return found, await services.keys.kill(kid, operator())
+        return found, await services.keys.kill(kid, operator(), told=found.keys)
 
     found, done = on_database(database_url, work, as_json=as_json)
     if as_json:

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from authward.core.keys import RINGS, Algorithm, Ring, StoredKey
-from authward.core.times import iso_time
+from authward.core.times import SECOND, iso_time, next_second
 from authward.core.tokens import SKEW
 from authward.errors import Detail, KeyInUse, NotFound, RotatedLately, ValidationError
 
@@ -207,18 +207,23 @@ def the_one(keys: Iterable[StoredKey], kid: str) -> StoredKey:
     raise NotFound("no key has this id")
 
 
-def doomed(keys: Sequence[StoredKey], kid: str | None) -> list[StoredKey]:
+def doomed(
+    keys: Sequence[StoredKey], kid: str | None, told: Collection[str] = ()
+) -> list[StoredKey]:
     """The keys that die if this one is known to somebody else: it, and the one that signs next,
-    which lay beside it. None: every key there is, of the rings that rotate. Raises NotFound,
-    KeyInUse.
+    which lay beside it; and those that were `told` to, whatever a rotation has made of them since.
+    None: every key there is, of the rings that rotate. Raises NotFound, KeyInUse.
     """
     if kid is None:
         return [key for key in keys if key.ring in ROTATING and key.state != "retired"]
     key = the_one(keys, kid)
     check_mortal(key)
+    alive = in_state(keys, key.ring, "pending", "signing", "verifying")
+    found = [one for one in alive if one.kid in told and one.kid != kid]
     if key.state == "retired":
-        return []
-    return [one for one in in_state(keys, key.ring, "pending") if one.kid != kid] + [key]
+        return found
+    beside = [one for one in in_state(keys, key.ring, "pending") if one.kid != kid]
+    return [*found, *(one for one in beside if one not in found), key]
 
 
 def all_end(keys: Sequence[StoredKey], dying: Collection[StoredKey]) -> bool:
@@ -230,11 +235,17 @@ def all_end(keys: Sequence[StoredKey], dying: Collection[StoredKey]) -> bool:
 
 def signed_before(keys: Iterable[StoredKey], lives: Lives) -> int:
     """Sessions opened before then could have been signed with one of these keys, which do so no
-    more; 0 if there is none such. Whoever heard late of the next key signed on for a while. A whole
-    second, as tokens know no less.
+    more, and have moved on to another; 0 if there is none such. Whoever heard late of the next key
+    signed on for a while, but from no key that was retired does a session move on: a kill that is
+    repeated ends nobody who signed in since. A whole second, as tokens know no less.
     """
-    until = [key.verifying_at + lives.notice for key in keys if key.verifying_at is not None]
-    return -(-max(until, default=0) // 1000) * 1000
+    until = []
+    for key in keys:
+        if key.verifying_at is not None:
+            late = -(-(key.verifying_at + lives.notice) // SECOND) * SECOND
+            gone = late if key.retired_at is None else next_second(key.retired_at)
+            until.append(min(late, gone))
+    return max(until, default=0)
 
 
 def _hanging(key: StoredKey, hanging: Mapping[str, int] | None) -> int | None:

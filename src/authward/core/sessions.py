@@ -22,6 +22,8 @@ class Verdict(Enum):
     REUSED = auto()  # an older one: the session ends
     AHEAD = auto()  # newer than the row: a restored database, or a forgery
     FORGED = auto()  # of another key than its generation was signed with
+    KILLED = auto()  # of a key that is gone, which the process that took it has not heard yet
+    BEHIND = auto()  # good, but the next would be of such a key: nothing happens, come again
     ENDED = auto()  # session over, account disabled, or epoch moved on
 
 
@@ -58,21 +60,28 @@ def judge(
     now: int,
     grace: int,
     signed_by: str | None = None,
+    killed: bool = False,
+    behind: bool = False,
 ) -> Verdict:
     """Decide one refresh. `now` is database time; `now` and `grace` in milliseconds. `signed_by` is
     the key of the token, None if that is not asked: who has an old key, which verifies still, must
-    not reach the sessions that have moved on to another.
+    not reach the sessions that have moved on to another. `killed` is whether the database says that
+    this key, or the session's, is retired; `behind` whether the one to sign with is.
     """
     over = session.revoked_at is not None or session.expires_at <= now
     if over or not user_enabled or session.epoch != user_epoch:
         return Verdict.ENDED
+    if killed:
+        return Verdict.KILLED
     if generation > session.generation:
         return Verdict.AHEAD
     if signed_by is not None and _signer(generation, session) not in (None, signed_by):
         return Verdict.FORGED
     young = now - session.rotated_at < grace
     if generation == session.generation:
-        return Verdict.SAME if young else Verdict.ROTATE
+        if young:
+            return Verdict.SAME
+        return Verdict.BEHIND if behind else Verdict.ROTATE
     if generation == session.generation - 1 and young:
         return Verdict.OVERLAP
     return Verdict.REUSED

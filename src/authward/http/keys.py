@@ -131,7 +131,11 @@ async def retire_key(call: Call) -> Answer:
         "sessions": killed.matched.sessions,
         "accounts": killed.matched.accounts,
     }
-    return Answer(data, said if killed.keys else "Nothing to retire")
+    if not killed.keys:
+        # One that was retired before anybody knew that it had leaked ends sessions all the same.
+        ends = "Sessions would end" if body.dry_run else "Sessions ended"
+        said = ends if killed.matched.sessions else "Nothing to retire"
+    return Answer(data, said)
 
 
 async def jwks(call: Call) -> Answer:

@@ -88,8 +88,9 @@ class SessionStore(Protocol):
     ) -> Refreshed | None:
         """Rotate by compare-and-set, or judge why not (`core.sessions.judge`); a new generation is
         signed with `kid`, which the session notes with the key before; the one presented was with
-        `signed_by`. A rotation notes where `client` is; REUSED revokes the session; anything else
-        leaves it as it was. None if there is no such session. Of fifty at once on one generation,
+        `signed_by`. A key that is retired opens and signs nothing, whatever the caller has heard. A
+        rotation notes where `client` is; REUSED revokes the session; anything else leaves it as it
+        was. None if there is no such session. Of fifty at once on one generation,
         one rotates.
         """
         ...

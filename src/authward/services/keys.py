@@ -234,18 +234,28 @@ class Keys:
             return Killed(dying, Matched(0, 0))
         return Killed(dying, await self._store.sessions.count_matching(match))
 
-    async def kill(self, kid: str | None, client: Client, *, actor: str | None = None) -> Killed:
+    async def kill(
+        self,
+        kid: str | None,
+        client: Client,
+        *,
+        actor: str | None = None,
+        told: Sequence[StoredKey] = (),
+    ) -> Killed:
         """Retire at once a key that somebody else knows, with the one that was to sign next; or, if
         None, every key that has signed. New ones take over. Sessions whose refresh token it signed
         or could have, at any time, end everywhere within a second: whoever had it may have moved
         them to another key, and have that one's tokens. From its transaction on their access tokens
         are refused, or no refresh token of theirs is good; if this process dies after that, another
-        ends the rest. Repeating it after an error is harmless.
+        ends the rest. Repeating it after an error is harmless, but for None: that ends those too
+        who have signed in since. `told` are keys of which it was said that they would die too: they
+        do, though one of them may have begun to sign since.
 
         Raises NotFound, KeyInUse.
         """
         there = await self._store.keys.all()
-        touched = {key.ring for key in doomed(there, kid)}
+        said = {key.kid for key in (*told, *doomed(there, kid))}
+        touched = {key.ring for key in doomed(there, kid, said)}
         fresh = await self._changes.make(
             ((one, state) for one in touched for state in first_states(one)), after=there
         )
@@ -253,7 +263,7 @@ class Keys:
         matches: list[SessionMatch | None] = []
 
         def decide(keys: Sequence[StoredKey], now: int) -> KeyChange | None:
-            dying[:] = doomed(keys, kid)
+            dying[:] = doomed(keys, kid, said)
             match = ending(keys, dying, kid, self._policy.lives)
             match = None if match is None else until_now(match, now)
             matches[:] = [match]

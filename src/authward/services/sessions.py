@@ -85,11 +85,7 @@ class Sessions:
         )
         if session is None:
             return None
-        try:
-            return self._signed_in(user, session)
-        except InvalidRefreshToken as gone:
-            # Its key was killed meanwhile, and the session with it. The caller did nothing wrong.
-            raise Unavailable(gone.reason, retry_after=1) from gone
+        return self._signed_in(user, session)
 
     async def refresh(self, token: str, client: Client) -> SignedIn:
         """Answer a refresh token by the table in `core.sessions.judge`.
@@ -120,6 +116,8 @@ class Sessions:
             kind, reason = _REFUSED[done.verdict]
             self._refusals.note(kind, client, subject=claims.sub, reason=reason)
             raise InvalidRefreshToken(reason, audited=True)
+        if done.verdict is Verdict.BEHIND:
+            raise Unavailable("the key to sign with is gone", retry_after=1)
         return self._signed_in(done.user, done.session)
 
     async def end(self, session_id: str, user_id: str, client: Client) -> None:
@@ -153,7 +151,12 @@ class Sessions:
             raise NotFound("no such session of the account")
 
     def _signed_in(self, user: User, session: Session) -> SignedIn:
-        refresh_token, expires = self._tokens.refresh(session)
+        try:
+            refresh_token, expires = self._tokens.refresh(session)
+        except InvalidRefreshToken as gone:
+            # Its key was killed meanwhile, and the session with it; or it took over from one that
+            # was, and we have not heard. The caller did nothing wrong.
+            raise Unavailable(gone.reason, retry_after=1) from gone
         return SignedIn(
             user,
             session,
@@ -168,6 +171,7 @@ _REFUSED = {
     Verdict.ENDED: ("session.refresh_refused", "session ended"),
     Verdict.AHEAD: ("session.generation_ahead", "a generation not yet given out"),
     Verdict.FORGED: ("session.refresh_refused", "signed with another key than the session's"),
+    Verdict.KILLED: ("session.refresh_refused", "signed with a key that is gone"),
 }
 """Told apart from the transaction, folded: whoever holds a dead token may send it without end."""
 

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Row, bindparam, case, func, insert, literal, select, update
+from sqlalchemy import Row, bindparam, case, exists, func, insert, literal, or_, select, update
+from sqlalchemy.sql.expression import ColumnElement
 
 from authward.core.audit import Client, Event
 from authward.core.sessions import Session, Verdict, judge
@@ -14,7 +15,7 @@ from authward.ports import Change, Matched, NewSession, Refreshed, SessionMatch
 from authward.stores import mass_revocation
 from authward.stores.database import Database
 from authward.stores.expressions import NOW
-from authward.stores.schema import sessions, users
+from authward.stores.schema import keys, sessions, users
 from authward.stores.transactions import Transaction
 from authward.stores.users import USER, user_of
 
@@ -28,14 +29,26 @@ _EPOCH = (
     .scalar_subquery()
 )
 _SIGNING_KID = bindparam("signing_kid", type_=sessions.c.kid.type)
+_SIGNED_BY = bindparam("signed_by", type_=sessions.c.kid.type)
 _SAME_KEY = sessions.c.kid == _SIGNING_KID
+
+
+def _retired(kid: ColumnElement[str]) -> ColumnElement[bool]:
+    return exists().where(keys.c.kid == kid, keys.c.state == "retired").correlate(sessions)
+
+
+# Asked here, as a process may hear of it late. Until then whoever knows a killed key would have
+# tokens of a living one from it.
+_KILLED = or_(_retired(_SIGNED_BY), _retired(sessions.c.kid))
+_BEHIND = _retired(_SIGNING_KID)
 _ROTATE = (
     update(sessions)
     .where(
         sessions.c.id == bindparam("wanted"),
         sessions.c.generation == bindparam("presented"),
-        sessions.c.kid
-        == func.coalesce(bindparam("signed_by", type_=sessions.c.kid.type), sessions.c.kid),
+        sessions.c.kid == func.coalesce(_SIGNED_BY, sessions.c.kid),
+        ~_KILLED,
+        ~_BEHIND,
         sessions.c.rotated_at + bindparam("grace") <= NOW,
         sessions.c.epoch == _EPOCH,
         _LIVE,
@@ -57,7 +70,10 @@ _ROTATE = (
     .returning(*sessions.c, NOW.label("database_now"))
 )
 _WITH_USER = (
-    select(*USER, *sessions.c, NOW.label("database_now"))
+    select(
+        *(*USER, *sessions.c, NOW.label("database_now")),
+        *(_KILLED.label("killed"), _BEHIND.label("behind")),
+    )
     .join(users, users.c.id == sessions.c.user_id)
     .where(sessions.c.id == bindparam("wanted"))
 )
@@ -167,7 +183,7 @@ class SqlSessions:
             while outcome is None:
                 if rotated := await tx.row(_ROTATE, values):
                     outcome = await _rotated(tx, rotated)
-                elif row := await tx.row(_WITH_USER, {"wanted": session_id}):
+                elif row := await tx.row(_WITH_USER, values):
                     outcome = await _settled(tx, _judged(row, generation, grace, signed_by))
                 else:
                     return None
@@ -227,6 +243,8 @@ def _judged(row: Row[Any], generation: int, grace: int, signed_by: str | None) -
         now=now,
         grace=grace,
         signed_by=signed_by,
+        killed=bool(row._mapping["killed"]),
+        behind=bool(row._mapping["behind"]),
     )
     return Refreshed(verdict, session, user, now)
 
