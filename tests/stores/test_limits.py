@@ -198,7 +198,7 @@ async def raw(postgres_database: str) -> AsyncIterator[asyncpg.Connection]:
 
 
 async def until_one_waits(watch: asyncpg.Connection) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not await watch.fetchval(  # noqa: ASYNC110
             "SELECT count(*) FROM pg_stat_activity"
             " WHERE datname = current_database() AND wait_event_type = 'Lock'"
