@@ -3,11 +3,16 @@
 import os
 
 import pytest
+from httpx2 import _config
 
 from tests.unlimited import UNLIMITED
 
 # All tests come from one address, and most are not about limits.
 os.environ.update(UNLIMITED)
+
+# A client gives up after five seconds if not told otherwise. That is no promise of ours, and a busy
+# machine may take longer.
+vars(_config.DEFAULT_TIMEOUT_CONFIG).update(connect=60, read=60, write=60, pool=60)
 
 pytest_plugins = [
     "tests.needs",

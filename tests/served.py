@@ -8,7 +8,8 @@ The program is the real one. Around it, in each worker process:
 - /members belongs to an app behind the same Authward: it asks for a role, and needs no database;
 - a request with `x-test-die` has its process killed when its answer is about to be sent;
 - AUTHWARD_TEST_CHEAP_HASHING=1 makes hashing cost nothing;
-- AUTHWARD_TEST_ROTATE_EVERY is how often, in seconds, it looks whether keys are to rotate.
+- AUTHWARD_TEST_ROTATE_EVERY is how often, in seconds, it looks whether keys are to rotate;
+- AUTHWARD_TEST_GRACEFUL is how many seconds requests under way have at the end.
 
 Worker processes import this module too, as it is their parent's main one.
 """
@@ -29,7 +30,9 @@ from sqlalchemy import Engine, event
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from authward import app as app_module
+from authward import draining as draining_module
 from authward import process as process_module
+from authward import server as server_module
 from authward.middleware.request_id import CURRENT
 from tests.cheap import cheap_parameters
 
@@ -119,6 +122,9 @@ if __name__ in ("__main__", "__mp_main__"):
         vars(process_module)["HashParameters"] = lambda: cheap
     if "AUTHWARD_TEST_ROTATE_EVERY" in os.environ:
         process_module.ROTATE_EVERY = float(os.environ["AUTHWARD_TEST_ROTATE_EVERY"])
+    if "AUTHWARD_TEST_GRACEFUL" in os.environ:
+        for module in (draining_module, server_module):
+            vars(module)["GRACEFUL_S"] = int(os.environ["AUTHWARD_TEST_GRACEFUL"])
     event.listen(Engine, "before_cursor_execute", count)
     bare = app_module.Authward.asgi
     app_module.Authward.asgi = lambda auth: Around(bare(auth), auth.wrap(Members(auth)))  # type: ignore[assignment,method-assign]

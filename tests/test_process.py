@@ -98,7 +98,7 @@ async def test_old_sessions_are_swept_whatever_happens(
     monkeypatch.setattr("authward.stores.sql.SqlStore.sweep", lambda self: sweep())
     with caplog.at_level(logging.WARNING):
         await auth.startup()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await swept.wait()
         await auth.shutdown()
     assert "old sessions not swept: database gone" in caplog.text
@@ -121,7 +121,7 @@ async def test_hashes_that_came_past_the_feed_are_found(
     hashed = "$2b$04$" + "a" * 53
     new = NewUser("a-user-1", "a@example.com", "a@example.com", "A", "user", hashed)
     await auth.services.store.users.add(new, Event("user.imported", Client("")))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await found.wait()
     await auth.shutdown()
 

@@ -59,12 +59,12 @@ async def given_up(port: int, begins: bytes, drips: bytes, answers: int = 0) -> 
     """After how many seconds the server closes on who says `drips`, one byte after the other. With
     `answers`, only after so many.
     """
+    loop = asyncio.get_running_loop()
+    began = loop.time()
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(begins)
     for _ in range(answers):
         await reader.readuntil(b"ok")
-    loop = asyncio.get_running_loop()
-    began = loop.time()
     closed = asyncio.create_task(reader.read())
     with suppress(ConnectionError):
         for drip in drips:

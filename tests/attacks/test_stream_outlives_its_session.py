@@ -117,14 +117,14 @@ class Streaming:
     async def hears(self, text: str) -> None:
         """What is said next arrives."""
         self.made.says.put_nowait(text)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             assert await anext(self._chunks) == text.encode()
 
     async def is_cut(self) -> None:
         """What is said next does not, and the connection ends without an end of the answer."""
         self.made.says.put_nowait("secret")
         self.made.says.put_nowait(None)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             with pytest.raises(httpx2.RemoteProtocolError):
                 await anext(self._chunks)
 
@@ -265,7 +265,7 @@ async def test_one_that_comes_to_its_end(sqlite_url: str, kind: Any) -> None:
     async with streaming(Made(sqlite_url, kind)) as stream:
         await stream.hears("one")
         stream.made.says.put_nowait(None)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             rest = b"".join([chunk async for chunk in stream._chunks])
         assert rest == (b"the last of it" if kind is deaf else b"")
 

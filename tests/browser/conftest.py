@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -23,6 +22,7 @@ from playwright.async_api import Browser, BrowserContext, Page, Request, Respons
 from authward.settings import Settings
 from tests.needs import require
 from tests.pages import examples
+from tests.postgres import free_port
 
 DOCUMENTED = examples("docs/browser.md")
 HOST = "127.0.0.1"
@@ -141,13 +141,6 @@ class Site:
         return dict(cookies[0]) if cookies else None
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @pytest.fixture(scope="module")
 def chromium_path() -> str:
     return require("Chromium", "apt-get install chromium", found=which("chromium"))
@@ -195,14 +188,14 @@ async def api(
     page_origin: str,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[str]:
-    """`authward serve` as a process: access tokens live two seconds, the grace is one."""
+    """`authward serve` as a process: access tokens live four seconds, the grace is one."""
     folder = tmp_path_factory.mktemp("serve")
     url = f"http://{HOST}:{ports[1]}"
     env = {key: value for key, value in os.environ.items() if not key.startswith("AUTHWARD_")}
     env |= {
         "AUTHWARD_DATABASE_URL": f"sqlite:///{folder / 'authward.db'}",
         "AUTHWARD_ORIGINS": page_origin,
-        "AUTHWARD_ACCESS_TTL": "2s",
+        "AUTHWARD_ACCESS_TTL": "4s",
         "AUTHWARD_REFRESH_GRACE": "1s",
     }
     # These tests sign in more often than any limit would allow.
@@ -227,11 +220,11 @@ async def api(
 
 
 async def until_ready(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    for _ in range(600):
+    for _ in range(2000):
         if process.poll() is not None:
             break
         try:
-            with urlopen(f"{url}/readyz", timeout=1):
+            with urlopen(f"{url}/readyz", timeout=30):
                 return
         except (URLError, OSError):
             await asyncio.sleep(0.05)
@@ -251,7 +244,7 @@ async def browser(chromium_path: str) -> AsyncIterator[Browser]:
 @pytest.fixture
 async def site(browser: Browser, api: str, page_origin: str) -> AsyncIterator[Site]:
     context = await browser.new_context()
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(60_000)
     site = Site(page_origin, api, context)
     yield site
     await context.close()

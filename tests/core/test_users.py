@@ -9,12 +9,14 @@ from hypothesis import strategies as st
 from authward.core.users import (
     MAX_EMAIL,
     USER_ID,
+    USER_ID_BYTES,
     BadEmail,
     User,
     UserChange,
     canonical_email,
     check_last_admin,
     check_may_edit,
+    new_user_id,
 )
 from authward.errors import Forbidden, LastAdmin
 from tests.generating import few, many
@@ -216,3 +218,11 @@ def test_who_holds_a_wildcard_edits_what_it_covers():
     check_may_edit(frozenset({"read:*"}), frozenset({"read:users", "read:*"}))
     with pytest.raises(Forbidden):
         check_may_edit(frozenset({"read:users", "read:audit"}), frozenset({"read:*"}))
+
+
+@pytest.mark.parametrize("first", [0x00, 0xF8, 0xFB, 0xFC, 0xFF])
+def test_no_new_id_looks_like_an_option_to_a_command(first: int):
+    found = new_user_id(bytes([first]) + bytes(range(1, USER_ID_BYTES)))
+    assert USER_ID.fullmatch(found)
+    assert len(found) == 20
+    assert not found.startswith("-")

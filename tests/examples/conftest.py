@@ -25,7 +25,7 @@ SERVED = (
     f"starlette_app {PROTECTED}",
     f"bare_asgi {PROTECTED}",
     "one_protection",
-    "websocket_app access_ttl=2s",
+    "websocket_app access_ttl=6s",
     "deny_by_default",
     "policies",
 )

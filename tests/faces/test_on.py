@@ -144,7 +144,7 @@ async def test_background_work_that_a_request_started_is_not_logged_as_its(
             raise ValueError("torn")
 
         auth.services.feed.apply = broken  # type: ignore[assignment]
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while "change feed not read" not in caplog.text:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
     [record, *_] = [one for one in caplog.records if one.name == "authward.feed"]

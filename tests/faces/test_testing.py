@@ -102,14 +102,14 @@ async def test_a_clock_to_turn(auth: Authward, clock: TurnableClock) -> None:
         with as_user(auth) as caller:
             await client.get("/")
             token = {"authorization": f"Bearer {access_token(auth, caller)}"}
-            clock.turn(899)
+            clock.turn(870)
             assert (await client.get("/", headers=token)).status_code == 200
-            clock.turn(2)
+            clock.turn(31)
             refused = await client.get("/", headers=token)
             assert refused.json()["error"] == "token_expired"
             # Its own tokens are always fresh, and the change feed is none the wiser.
             assert (await client.get("/")).status_code == 200
-            assert (await client.get("/readyz")).status_code == 200
+            assert auth.services.feed.lag < 60
     await auth.shutdown()
 
 
@@ -119,5 +119,6 @@ def test_how_far_it_was_turned() -> None:
     clock.turn(1.5)
     clock.turn(-0.5)
     assert clock.offset_ms == 1000
-    assert clock.now() - time.time() == pytest.approx(1, abs=0.1)
-    assert clock.monotonic() == pytest.approx(time.monotonic(), abs=0.1)
+    before, turned, after = time.time(), clock.now(), time.time()
+    assert before - 0.001 <= turned - 1 <= after + 0.001
+    assert time.monotonic() <= clock.monotonic() <= time.monotonic()

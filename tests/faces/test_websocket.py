@@ -419,7 +419,7 @@ class TestSocket:
             assert (await waiting)["code"] == 4401
             wire.socket.wake()
 
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await wire.run(app)
         assert [one["type"] for one in wire.sent] == ["websocket.accept", "websocket.close"]
 

@@ -23,6 +23,8 @@ from tests.serving import PASSWORD, Server, register, serving
 
 pytestmark = pytest.mark.timeout(300)
 WORKERS = [1, 4]
+GRACEFUL = 600
+"""Seconds for what is under way: a busy machine must not be done with it before the test is."""
 
 
 class Wire:
@@ -119,7 +121,7 @@ def told_if_ready(wire: Any) -> tuple[int, dict[str, str], bytes] | None:
 
 def told_to_go(wire: Any) -> tuple[int, dict[str, str], bytes]:
     """The first answer of /readyz that is not 200."""
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while (told := told_if_ready(wire)) is not None and told[0] == 200:
         assert time.monotonic() < until, "it still says it is ready"
     assert told is not None
@@ -128,7 +130,10 @@ def told_to_go(wire: Any) -> tuple[int, dict[str, str], bytes]:
 
 @pytest.mark.parametrize("workers", WORKERS)
 def test_an_end_in_order(sqlite_database: str, tmp_path: Path, workers: int) -> None:
-    with serving(sqlite_database, tmp_path, workers=workers) as server, wires(server) as wire:
+    with (
+        serving(sqlite_database, tmp_path, workers=workers, test_graceful=GRACEFUL) as server,
+        wires(server) as wire,
+    ):
         with server.client() as client:
             account = register(client)
         idle, busy = wire(), wire()
@@ -164,7 +169,7 @@ def test_it_listens_on_for_as_long_as_is_set(
 ) -> None:
     """What a load balancer needs to notice, with nothing under way."""
     with (
-        serving(sqlite_database, tmp_path, workers=workers, drain="2s") as server,
+        serving(sqlite_database, tmp_path, workers=workers, drain="5s") as server,
         wires(server) as wire,
     ):
         began = time.monotonic()
@@ -174,22 +179,24 @@ def test_it_listens_on_for_as_long_as_is_set(
             seen.add(told[0])
         assert seen in ({503}, {200, 503})
         assert server.process.wait(60) == 0
-        assert time.monotonic() - began >= 2
+        assert time.monotonic() - began >= 5
 
 
 @pytest.mark.parametrize("workers", WORKERS)
 def test_a_second_signal_ends_it_at_once(
     sqlite_database: str, tmp_path: Path, workers: int
 ) -> None:
-    with serving(sqlite_database, tmp_path, workers=workers) as server, wires(server) as wire:
+    with (
+        serving(sqlite_database, tmp_path, workers=workers, test_graceful=GRACEFUL) as server,
+        wires(server) as wire,
+    ):
         busy = wire()
         busy.begin(request("POST", "/api/auth/login", {"email": "a@example.com"}))
         server.process.send_signal(signal.SIGTERM)
         told_to_go(wire)
-        began = time.monotonic()
         server.process.send_signal(signal.SIGTERM)
-        assert server.process.wait(30) != 0
-        assert time.monotonic() - began < 4
+        # Long before what is under way would have been given up.
+        assert server.process.wait(GRACEFUL / 10) != 0
         assert busy.ended()
 
 

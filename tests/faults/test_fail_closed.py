@@ -142,11 +142,12 @@ class Standstill:
         self._feed: Any = here.services.feed
         patch.setattr(Feed, "poll", unread)
 
-    def set_age(self, seconds: float | None) -> None:
-        now = self._feed._clock.monotonic()
-        self._feed._read_at = None if seconds is None else now - seconds
-        lasts = self._feed._max_lag
-        self._feed.fresh_until = float("-inf") if seconds is None else now - seconds + lasts
+    async def set_age(self, seconds: float | None) -> None:
+        async with self._feed._reading:  # a read that had begun before would undo it
+            now = self._feed._clock.monotonic()
+            self._feed._read_at = None if seconds is None else now - seconds
+            lasts = self._feed._max_lag
+            self._feed.fresh_until = float("-inf") if seconds is None else now - seconds + lasts
 
 
 @pytest.mark.parametrize("age", [None, 60.5, 3600.0], ids=["never read", "too old", "far too old"])
@@ -157,7 +158,7 @@ async def test_a_feed_that_tells_nothing_lets_nobody_in(
     account = await here.register(role="admin")
     assert (await here.profile(account)).status_code == 200
     with monkeypatch.context() as patch:
-        Standstill(here, patch).set_age(age)
+        await Standstill(here, patch).set_age(age)
         for what in ("/api/profile", "/api/users", "/api/auth/sessions"):
             answer = await here.send("GET", what, headers=account.bearer)
             assert error_of(answer) == (503, "unavailable"), what
@@ -201,7 +202,7 @@ async def test_a_feed_that_is_a_little_late_is_not_ready_but_serves(
 ) -> None:
     account = await here.register()
     with monkeypatch.context() as patch:
-        Standstill(here, patch).set_age(5)
+        await Standstill(here, patch).set_age(5)
         assert (await here.profile(account)).status_code == 200
         assert (await here.send("GET", "/readyz")).status_code == 503
 
@@ -209,13 +210,13 @@ async def test_a_feed_that_is_a_little_late_is_not_ready_but_serves(
 async def test_feed_max_lag_is_a_setting(
     serve_on: Serve, sqlite_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    here = await serve_on(sqlite_database, feed_max_lag=5)
+    here = await serve_on(sqlite_database, feed_max_lag=30)
     account = await here.register()
     with monkeypatch.context() as patch:
         standstill = Standstill(here, patch)
-        standstill.set_age(4)
+        await standstill.set_age(4)
         assert (await here.profile(account)).status_code == 200
-        standstill.set_age(5.5)
+        await standstill.set_age(30.5)
         assert (await here.profile(account)).status_code == 503
 
 

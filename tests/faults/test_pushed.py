@@ -34,7 +34,7 @@ async def told(database_url: str, redis_url: str | None) -> float:
     try:
         await one.startup()
         await other.startup()
-        other.services.feed._interval = 30
+        other.services.feed._interval = 3600
         await asyncio.sleep(0.6)  # the wait that had begun before
         reads = other.services.feed._polls
         await asyncio.sleep(0.6)
@@ -42,7 +42,7 @@ async def told(database_url: str, redis_url: str | None) -> float:
         began = time.monotonic()
         await one.services.store.changes.announce([Change("session.revoked", "x", 0, None, 0)])
         assert knows(one, "x")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not knows(other, "x"):  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
         return time.monotonic() - began
@@ -62,14 +62,14 @@ async def test_by_postgresql(postgres_url: str) -> None:
 
 async def test_redis_away_keeps_nobody_waiting(sqlite_url: str) -> None:
     auth = Authward(database_url=sqlite_url, secret=SECRET, redis_url="redis://127.0.0.1:1/0")
-    began = time.monotonic()
     await auth.startup()
+    began = time.monotonic()
     try:
         for number in range(20):
             change = Change("session.revoked", str(number), 0, None, 0)
             await auth.services.store.changes.announce([change])
             await auth.services.store.audit.record([Event("login.failed", Client("y"))])
         assert knows(auth, "19")
+        assert time.monotonic() - began < 10
     finally:
         await auth.shutdown()
-    assert time.monotonic() - began < 10

@@ -90,10 +90,13 @@ async def rotate(fleet: Fleet, admin: Account) -> None:
 
 
 async def used(seen: Seen, keys: int) -> None:
-    """Let them go on for a while, and until so many keys have signed."""
+    """Let them go on for a while, and until so many keys have signed and each client has asked a
+    few times more.
+    """
+    before = sum(seen.answers.values())
     async with asyncio.timeout(60):
         await asyncio.sleep(SECONDS / (ROTATIONS + 1))
-        while len(seen.signed_by) < keys:  # noqa: ASYNC110
+        while len(seen.signed_by) < keys or sum(seen.answers.values()) < before + 5 * CLIENTS:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
 
 

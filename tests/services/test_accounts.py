@@ -75,7 +75,9 @@ async def test_of_one_address_there_is_one_account(services: Services) -> None:
         with pytest.raises(UserExists):
             await register(services, email)
     rows = await told(services, "user.registration_refused")
-    assert [(row["outcome"], row["count"]) for row in rows] == [("refused", 2)]
+    # Written down each second: both may be in one row, or in one each.
+    assert sum(row["count"] for row in rows) == 2
+    assert {row["outcome"] for row in rows} == {"refused"}
 
 
 async def test_of_many_at_once_one_is_made(services: Services) -> None:

@@ -190,7 +190,7 @@ async def test_it_is_written_within_a_second(
     monkeypatch.setattr(audit, "FLUSH_EVERY", 0.001)
     await refusals.start()
     refusals.note("login.failed", ADA)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not log.rows:  # noqa: ASYNC110
             await asyncio.sleep(0.001)
     await refusals.stop()
@@ -229,3 +229,28 @@ async def test_a_row_that_is_being_written_is_not_lost_at_the_end(
     go_on.set()
     await stopping
     assert log.counts() == [1]
+
+
+async def test_who_flushes_waits_for_what_another_is_writing(
+    refusals: Refusals, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever then reads the log finds all that was noted before."""
+    writing, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(events: Sequence[Event]) -> None:
+        writing.set()
+        await go_on.wait()
+        log.rows += events
+
+    monkeypatch.setattr(log, "record", slow)
+    refusals.note("login.failed", ADA)
+    first = asyncio.create_task(refusals.flush())
+    await writing.wait()
+    second = asyncio.create_task(refusals.flush(all_of_it=True))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not second.done()
+    go_on.set()
+    await second
+    assert log.counts() == [1]
+    await first

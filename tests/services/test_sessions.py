@@ -122,7 +122,10 @@ async def test_an_older_one_after_the_grace_ends_the_session(
         with pytest.raises(InvalidRefreshToken):
             await services.sessions.refresh(token, AWAY)
     rows = await told(services, "session.refresh_refused")
-    assert [(row["subject"], row["count"]) for row in rows] == [(first.user.id, 10)]
+    # Two at most in a minute, and these may lie in two.
+    assert sum(row["count"] for row in rows) == 10
+    assert len(rows) <= 4
+    assert {row["subject"] for row in rows} == {first.user.id}
 
 
 async def test_a_generation_from_a_future_that_was_undone(

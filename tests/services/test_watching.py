@@ -93,7 +93,7 @@ async def test_of_thousands_some_at_a_time(watching: Watching, everybody: bool) 
         watching.tell(change("user.revoked", "ada"))
     assert [ear.heard for ear in ears] == [1] * AT_ONCE + [0] * (AT_ONCE + 1)
     watching.add(("eve", "s"), Ear())  # who comes meanwhile has looked already
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not ears[-1].heard:  # noqa: ASYNC110
             await asyncio.sleep(0)
     assert [ear.heard for ear in ears] == [1] * len(ears)

@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 from urllib.parse import urlsplit
 
+from tests.postgres import free_port
+
 
 class Gate:
     """`url` leads through it. It starts open."""
@@ -11,7 +13,7 @@ class Gate:
     def __init__(self, url: str) -> None:
         self._target = urlsplit(url)
         self._server: asyncio.Server | None = None
-        self._port = 0
+        self._port = free_port()
         self._flowing = asyncio.Event()
         self._flowing.set()
         self._lose: bytes | None = None
@@ -27,7 +29,6 @@ class Gate:
     async def open(self) -> None:
         """Let connections in, at the same address as before."""
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._port)
-        self._port = self._server.sockets[0].getsockname()[1]
 
     async def shut(self) -> None:
         """Cut every connection and refuse new ones."""

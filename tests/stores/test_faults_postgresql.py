@@ -77,7 +77,7 @@ async def backends(watch: asyncpg.Connection, *, waiting: bool = False) -> list[
 
 async def until_waiting(watch: asyncpg.Connection, number: int = 1) -> list[int]:
     """The backends that wait for a lock, once there are so many."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while len(found := await backends(watch, waiting=True)) < number:  # noqa: ASYNC110
             await asyncio.sleep(0.005)
     return found
@@ -87,7 +87,7 @@ async def kill(watch: asyncpg.Connection, pids: list[int]) -> None:
     """End these backends, and see them gone."""
     for pid in pids:
         await watch.execute("SELECT pg_terminate_backend($1)", pid)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while set(pids) & set(await backends(watch)):  # noqa: ASYNC110
             await asyncio.sleep(0.005)
 
@@ -223,7 +223,7 @@ class TestAway:
             return_exceptions=True,
         )
         # Besides our patience asyncpg takes two seconds to say goodbye.
-        assert time.perf_counter() - start < 8
+        assert time.perf_counter() - start < 25
         assert {type(outcome) for outcome in outcomes} == {Unavailable}
         gate.thaw()
         found = await store.users.by_id(user.id)
@@ -240,7 +240,7 @@ class TestAway:
         outcomes = await asyncio.gather(
             *(store.ping() for _ in range(POOL * 2)), return_exceptions=True
         )
-        assert time.perf_counter() - start < 10
+        assert time.perf_counter() - start < 25
         assert {type(outcome) for outcome in outcomes} == {Unavailable}
         gate.thaw()
         await at_once(store.ping() for _ in range(POOL * 2))
@@ -271,7 +271,7 @@ class TestAway:
             start = time.perf_counter()
             with pytest.raises(Unavailable):
                 await at_once(hasty.ping() for _ in range(3))
-            assert time.perf_counter() - start < 8
+            assert time.perf_counter() - start < 25
             outcomes = await asyncio.gather(*impatient, return_exceptions=True)
             assert {type(outcome) for outcome in outcomes} == {Unavailable}
         assert None not in await asyncio.gather(*patient)

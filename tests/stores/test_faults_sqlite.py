@@ -86,7 +86,7 @@ async def all_unavailable(works: list[Callable[[], Awaitable[object]]]) -> None:
         start = time.perf_counter()
         with pytest.raises(Unavailable) as refused:
             await work()
-        assert time.perf_counter() - start < 5
+        assert time.perf_counter() - start < 9  # not the ten seconds of everybody else
         assert refused.value.retry_after == 1
         assert refused.value.reason.startswith("database: ")
 
@@ -130,7 +130,7 @@ class TestLocked:
             works = [lite.audit.record([happened()]) for _ in range(50)]
             outcomes = await at_once(_outcome(work) for work in works)
             assert set(outcomes) == {Unavailable}
-            assert time.perf_counter() - start < 5
+            assert time.perf_counter() - start < 9  # not the ten seconds of everybody else
         await add_user(lite)
 
 

@@ -63,7 +63,7 @@ class TestAFlood:
     ) -> None:
         for _ in range(5):
             await store.limits.take("login a", FIVE)
-            clock.turn(1000)
+            clock.turn(60_000)
         refused = await store.limits.take("login a", FIVE)
         clock.turn(int(refused.reset * 1000) + 1)
         assert await let_in(store.limits, "login a", FIVE, 10) == 1
@@ -161,10 +161,10 @@ class TestSweeping:
         await store.limits.take("again", Limit(5, 60))
         clock.turn(30_000)
         await store.limits.take("again", Limit(5, 60))
-        clock.turn(29_000)
+        clock.turn(5000)
         await store.sweep()
         assert await keys(store) == ["again", "long", "short"]
-        clock.turn(1000 + 60)
+        clock.turn(25_060)
         await store.sweep()
         assert await keys(store) == ["again", "long"]
         assert (await store.limits.take("long", Limit(5, 3600))).remaining == 3
@@ -172,9 +172,9 @@ class TestSweeping:
     async def test_many_sweeps_and_requests_at_once(
         self, store: SqlStore, other: SqlStore, clock: TurnedClock
     ) -> None:
-        limit = Limit(1, 1)
+        limit = Limit(1, 60)
         for _ in range(5):
-            clock.turn(1100)
+            clock.turn(60_100)
             each = await at_once(
                 [
                     *(let_in(one.limits, "login a", limit, 5) for one in (store, other)),
@@ -198,7 +198,7 @@ async def raw(postgres_database: str) -> AsyncIterator[asyncpg.Connection]:
 
 
 async def until_one_waits(watch: asyncpg.Connection) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not await watch.fetchval(  # noqa: ASYNC110
             "SELECT count(*) FROM pg_stat_activity"
             " WHERE datname = current_database() AND wait_event_type = 'Lock'"
@@ -252,7 +252,7 @@ class TestPostgresql:
             )
             took = time.perf_counter() - began
             assert [type(one) for one in found] == [Unavailable] * 20
-            assert took < 5, "each waited by itself"
+            assert took < 15, "each waited by itself"
             gate.thaw()
             assert (await store.limits.take("login b", FIVE)).allowed
             assert (await store.limits.take("login a", FIVE)).allowed

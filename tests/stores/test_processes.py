@@ -64,11 +64,12 @@ async def test_four_on_one_sqlite_file(stores: Stores, sqlite_database: str) -> 
     await check(store, before, did, user.id, session.id)
     assert did["lost"] > 0, "they never met"
 
-    took = sorted(duration for report in reports for duration in report["took"])
-    median, slow = took[len(took) // 2], took[int(len(took) * 0.99)]
-    # SQLite's own waiting makes it 15 to 25 medians, and well over a second.
-    assert slow < max(1, 8 * median), f"of {len(took)}: median {median:.3f} s, 99th {slow:.3f} s"
-    each = [len(report["took"]) for report in reports]
+    # How many writes of others each let pass: how long that took is the machine's affair.
+    passed = sorted(number for report in reports for number in report["passed"])
+    median, slow = passed[len(passed) // 2], passed[int(len(passed) * 0.99)]
+    # SQLite's own waiting makes it 60 medians and more, where ours makes it 5.
+    assert slow < 15 * median, f"of {len(passed)}: median {median}, 99th {slow}, most {passed[-1]}"
+    each = [len(report["passed"]) for report in reports]
     assert max(each) < 4 * min(each), f"unfair: {each}"
 
 

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -25,7 +24,7 @@ from tests.redis import Server
 from tests.stores.gate import gate_to
 
 FIVE = Limit(5, 900)
-PATIENCE = 0.5
+PATIENCE = 3
 SLOW = 10 * PATIENCE  # what a busy machine may make of it
 
 Make = Callable[..., RedisLimiter]
@@ -71,8 +70,8 @@ async def test_a_place_is_nine_bytes_or_so_and_goes_by_itself(
     assert redis_server.ask("MEMORY", "USAGE", name) < 12_000
     left = redis_server.ask("PTTL", name)
     assert 890_000 < left <= 900_001
-    await limiter.take("brief", Limit(2, 1), 1)
-    assert 0 < redis_server.ask("PTTL", f"{redis.PREFIX}2/1.0 brief") <= 1001
+    await limiter.take("brief", Limit(2, 60), 1)
+    assert 0 < redis_server.ask("PTTL", f"{redis.PREFIX}2/60.0 brief") <= 60_001
 
 
 async def test_a_refusal_writes_nothing(redis_server: Server, make: Make) -> None:
@@ -122,7 +121,7 @@ class TestAway:
 
     async def test_silent(self, redis_server: Server, make: Make) -> None:
         """The process stands still, its socket still accepts."""
-        warm, cold = make(redis_server.url), make(redis_server.url)
+        warm, cold = (make(redis_server.url, patience=PATIENCE) for _ in range(2))
         await warm.ping()
         os.kill(redis_server.pid, signal.SIGSTOP)
         try:
@@ -153,10 +152,10 @@ class TestAway:
                 await asyncio.sleep(0)
             for caller in callers:
                 caller.cancel()
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 await asyncio.gather(*callers, return_exceptions=True)
             gate.thaw()
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 await asyncio.gather(*(limiter.ping() for _ in range(8)))
 
     async def test_a_crowd_shares_the_connections_there_are(
@@ -189,13 +188,13 @@ class TestAway:
         async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             with contextlib.suppress(OSError):
                 while await reader.read(65536):
-                    await asyncio.sleep(0.3)
+                    await asyncio.sleep(0.6 * PATIENCE)
                     writer.write(b"+OK\r\n")
             writer.close()
 
         server = await asyncio.start_server(answer, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
-        limiter = make(f"redis://:password@127.0.0.1:{port}/1", patience=0.5)
+        limiter = make(f"redis://:password@127.0.0.1:{port}/1", patience=PATIENCE)
         with pytest.raises(Unavailable, match="redis: no answer in time"):
             await limiter.take("a", FIVE)
         server.close()
@@ -251,9 +250,7 @@ class TestFallback:
 @pytest.fixture
 def free_url() -> str:
     """Where nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"redis://127.0.0.1:{probe.getsockname()[1]}"
+    return "redis://127.0.0.1:1"
 
 
 class TestUrls:

@@ -36,6 +36,7 @@ class Refusals:
         self._pending: dict[_Fold, Event] = {}
         self._told: set[_Fold] = set()
         self._dropped = 0
+        self._flushing = asyncio.Lock()
         self._ending = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -73,7 +74,13 @@ class Refusals:
             self._dropped += 1
 
     async def flush(self, *, all_of_it: bool = False) -> None:
-        """Write the rows that are due, and one for those that found no place."""
+        """Write the rows that are due, and one for those that found no place. What another call has
+        taken in hand is written, too, once this returns.
+        """
+        async with self._flushing:
+            await self._flush(all_of_it=all_of_it)
+
+    async def _flush(self, *, all_of_it: bool) -> None:
         minute = self._minute()
         due = [fold for fold in self._pending if all_of_it or self._is_due(fold, minute)]
         events = [self._pending.pop(fold) for fold in due]

@@ -180,13 +180,20 @@ class Database:
 
     @asynccontextmanager
     async def _unbounded(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-        async with engine.connect() as connection:
-            try:
-                yield connection
-            except DBAPIError as error:
-                if confused(error):
-                    await connection.invalidate()
-                raise
+        lent = engine.connect()
+        try:
+            async with lent as connection:
+                try:
+                    yield connection
+                except DBAPIError as error:
+                    if confused(error):
+                        await connection.invalidate()
+                    raise
+        except asyncio.CancelledError:
+            # A loop that ends cancels the task that gives it back too, perhaps before it has begun.
+            if lent.sync_connection is not None and not lent.closed:
+                await lent.close()
+            raise
 
     async def prepare(self) -> None:
         """Make the SQLite file if there is none, for our eyes only, and set WAL mode, which stays
