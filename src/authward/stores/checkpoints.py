@@ -204,7 +204,7 @@ class SqlChains:
             except DBAPIError as error:
                 _unless_away(error)
                 prover.unreadable(None, "the heads of the chains")
-            total = (await read(_COUNT))[0][0]
+            prover.total = total = (await read(_COUNT))[0][0]
             async for rows in _batches(read, prover):
                 for one in rows:
                     prover.row(one)
@@ -336,8 +336,8 @@ async def _batches(read: Read, prover: Prover) -> AsyncIterator[list[StoredRow]]
                 return
             last = rows[-1].id
         yield rows
-        if last == _HIGHEST:
-            return
+        if type(last) is not int or last == _HIGHEST:
+            return  # what no number comes after is missed in the end
         start = last + 1
 
 
