@@ -8,12 +8,14 @@ from sqlalchemy import text
 
 from authward.core.anchors import Anchors, anchors_of
 from authward.core.audit import Client, Event
-from authward.core.chain import read_body
-from authward.core.chain_proof import Problem, Proof
+from authward.core.chain import Body, Checkpoint, read_body
+from authward.core.chain_proof import Problem, Proof, Prover
 from authward.errors import Unavailable
 from authward.ports import AuditQuery, AuditRow
 from authward.services.trail import Trail, row_data
+from authward.stores import pruned
 from authward.stores.sql import SqlStore
+from tests.attacks.test_audit_tampering import dumped, put
 from tests.contracts.fixtures import Stores
 from tests.contracts.making import TurnedClock, add_user, at_once, happened
 
@@ -499,6 +501,80 @@ class TestPruning:
         assert await begun.chains.prune(between, silent) == (350, None)
         proof = await proof_of(begun)
         assert (proof.holds, proof.rows) == (True, 3)
+
+    async def test_what_checkpoints_tell_is_read_once_and_in_pages(
+        self, begun: SqlStore, clock: TurnedClock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """There is one for each segment that ever was, and retention asks every few minutes."""
+        monkeypatch.setattr(pruned, "PAGE", 1)
+        monkeypatch.setattr(pruned, "_OF_PRUNING", pruned._OF_PRUNING.limit(1))
+        told: list[int] = []
+        statement = Prover.statement
+
+        def counted(prover: Prover, one: Checkpoint) -> Body | None:
+            told.append(one.number)
+            return statement(prover, one)
+
+        monkeypatch.setattr(Prover, "statement", counted)
+        between = await self.filled(begun, clock)
+        assert await begun.chains.prune(between, silent) == (600, None)
+        assert told == [1, 2, 3, 4]  # the first, and one for each segment
+        await begun.audit.record([happened("later")])
+        assert await begun.chains.prune(2**60, silent) == (4, None)
+        assert told == [1, 2, 3, 4, 5]
+        proof = await proof_of(begun)
+        assert (proof.holds, proof.rows) == (True, 0)
+
+    async def test_an_older_copy_of_the_tables_is_pruned_from_where_it_begins(
+        self, begun: SqlStore, clock: TurnedClock
+    ) -> None:
+        """What a process remembers of pruning is not of them."""
+        between = await self.filled(begun, clock)
+        before = await dumped(begun)
+        assert await begun.chains.prune(between, silent) == (600, None)
+        await put(begun, before)
+        assert await begun.chains.prune(between, silent) == (600, None)
+        await put(begun, before)
+        while (last := await begun.chains.latest()) is None or last.number < 9:
+            await begun.audit.record([happened("later")])
+            await begun.chains.checkpoint()
+        assert await begun.chains.prune(between, silent) == (600, None)
+
+    @pytest.mark.parametrize("name", ["ip", "detail", "hash", "who_salt"])
+    async def test_a_row_that_cannot_be_read_is_named(
+        self, stores: Stores, sqlite_database: str, clock: TurnedClock, name: str
+    ) -> None:
+        store = await stores(sqlite_database)
+        await store.chains.checkpoint()
+        times = []
+        for number in range(5):
+            times.append(int(clock.now() * 1000))
+            await store.audit.record([happened(f"n{number}")])
+            clock.turn(1000)
+        row = (await store.audit.latest(2))[1]
+        await run(store, f"UPDATE audit_events SET {name} = CAST(x'ff' AS TEXT) WHERE id = :id",
+                  id=row.id)  # fmt: skip
+        # What comes before it goes, so long as it is not its turn.
+        assert await store.chains.prune(times[2], silent) == (2, None)
+        named = Problem(row.id, "cannot be read")
+        assert await store.chains.prune(2**60, silent) == (0, named)
+        assert await store.chains.prune(times[3], silent) == (1, None)
+        assert await store.chains.prune(2**60, silent) == (0, named)
+        assert len(await store.audit.latest(9)) == 2
+
+    @pytest.mark.parametrize(
+        "edit", ["audit_writers SET kid", "audit_checkpoints SET kid", "audit_checkpoints SET body"]
+    )
+    async def test_a_proof_that_cannot_be_read_is_told(
+        self, stores: Stores, sqlite_database: str, edit: str
+    ) -> None:
+        store = await stores(sqlite_database)
+        await store.chains.checkpoint()
+        await store.audit.record([happened()])
+        await run(store, f"UPDATE {edit} = CAST(x'ff' AS TEXT)")
+        told = Problem(None, "a checkpoint, or the head of a chain, cannot be read")
+        assert await store.chains.prune(2**60, silent) == (0, told)
+        assert len(await store.audit.latest(9)) == 1
 
 
 ADA, EVE = "ada-0001", "eve-0001"

@@ -117,6 +117,10 @@ class Prover:
     _found: set[int] = field(default_factory=set)
     _chains: dict[str, _Chain] = field(default_factory=dict)
 
+    def again(self, keys: AuditKeys) -> Prover:
+        """Another that was told the same checkpoints one by one, and neither heads nor rows."""
+        return Prover(keys, _seen=dict(self._seen), _pruned=dict(self._pruned), _old=self._old)
+
     # --- checkpoints ---------------------------------------------------------------------
 
     def checkpoint(self, one: Checkpoint) -> None:
