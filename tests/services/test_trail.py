@@ -12,7 +12,9 @@ from authward.core.audit import Client, Event
 from authward.errors import Unavailable, ValidationError
 from authward.ports import AuditQuery
 from authward.services import Services, trail
+from authward.stores import audit
 from authward.stores.checkpoints import SqlChains
+from authward.stores.database import Database
 from authward.testing import TurnableClock
 from tests.services.conftest import HERE, Make, principal_of, register, told
 
@@ -301,6 +303,50 @@ async def test_erasing_leaves_no_trace_of_whom_it_was(services: Services) -> Non
     rows = await services.store.audit.latest(100)
     assert ada.id not in repr(rows)
     assert rows[0].event == Event("audit.erased", Client("operator"), detail={"rows": 2})
+    assert await holds(services)
+
+
+async def test_an_erasure_that_is_cut_off_is_told_as_far_as_it_came(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a kill in between would: what was erased and who did it are one transaction."""
+    monkeypatch.setattr(audit, "ERASED_AT_ONCE", 2)
+    monkeypatch.setattr(audit, "_OF", audit._OF.limit(2))
+    await services.store.audit.record(
+        [Event("session.ended", HERE, subject="ada") for _ in range(5)]
+    )
+    write = Database.write
+    some: list[None] = []
+
+    async def once(self: Database, work: Any) -> Any:
+        if some:
+            raise Unavailable("database: gone")
+        some.append(None)
+        return await write(self, work)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Database, "write", once)
+        with pytest.raises(Unavailable):
+            await services.trail.erase("ada", Client("operator"))
+    assert [one["rows"] for one in await told(services, "audit.erased")] == [2]
+    assert await services.trail.erase("ada", Client("operator")) == (3, ())
+    assert [one["rows"] for one in await told(services, "audit.erased")] == [2, 2, 1]
+    assert await holds(services)
+
+
+@pytest.mark.parametrize("end", [asyncio.CancelledError(), Unavailable("database: gone")])
+async def test_pruning_that_is_cut_off_is_told(services: Services, end: BaseException) -> None:
+    """An operator who interrupts it leaves no deletion without a name."""
+    await services.store.audit.record([numbered(n) for n in range(300)])
+
+    def cut(rows: int) -> None:
+        raise end
+
+    operator = Client(user_agent="operator")
+    with pytest.raises(type(end)):
+        await services.trail.prune(2**60, cut, operator)
+    [row] = await services.store.audit.page(AuditQuery(kind="audit.pruned"), 9, before=None)
+    assert (row.event.client, row.event.detail["rows"]) == (operator, 250)
     assert await holds(services)
 
 
