@@ -1,6 +1,7 @@
 """The promises of `AuditChains`, and those of `AuditLog` that touch them."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,11 +14,12 @@ from authward.core.chain_proof import Problem, Proof, Prover
 from authward.errors import Unavailable
 from authward.ports import AuditQuery, AuditRow
 from authward.services.trail import Trail, row_data
-from authward.stores import pruned
+from authward.stores import checkpoints, pruned
 from authward.stores.sql import SqlStore
 from tests.attacks.test_audit_tampering import dumped, put
 from tests.contracts.fixtures import Stores
 from tests.contracts.making import TurnedClock, add_user, at_once, happened
+from tests.postgres import Admin
 
 DAY = 86_400_000
 
@@ -119,6 +121,48 @@ class TestRecording:
 
         await at_once([write(), look()])
         assert (await proof_of(begun)).holds
+
+
+class TestVerifying:
+    """A database that is away is none that was tampered with, and no fault of ours."""
+
+    @pytest.mark.postgres
+    async def test_a_postgresql_that_goes_away_meanwhile_is_unavailable(
+        self,
+        stores: Stores,
+        postgres_database: str,
+        migrated_postgres: Admin,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr(checkpoints, "_ROWS", checkpoints._ROWS.limit(3))
+        store = await stores(postgres_database)
+        await store.chains.checkpoint()
+        await store.audit.record([happened() for _ in range(9)])
+
+        def cut(rows: int, total: int) -> None:
+            migrated_postgres.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+
+        with pytest.raises(Unavailable):
+            await store.chains.verify({}, cut)
+        assert (await proof_of(store)).holds
+
+    async def test_an_sqlite_file_that_is_broken_is_unavailable(
+        self, stores: Stores, sqlite_database: str
+    ) -> None:
+        store = await stores(sqlite_database)
+        await store.chains.checkpoint()
+        await store.audit.record([happened() for _ in range(1000)])
+        await store.close()
+        path = Path(sqlite_database.removeprefix("sqlite:///"))
+        size = path.stat().st_size
+        with path.open("r+b") as file:
+            file.seek(size // 2)
+            file.write(b"\xff" * (size // 4))
+        with pytest.raises(Unavailable, match="malformed"):
+            await proof_of(await stores(sqlite_database))
 
 
 class TestCheckpoints:

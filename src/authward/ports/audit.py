@@ -111,7 +111,7 @@ class AuditChains(Protocol):
 
     async def verify(self, anchors: Anchors, on_rows: Callable[[int, int], None]) -> Proof:
         """Hold the log as it is now against its chains. `on_rows` is told how many rows are done,
-        of how many.
+        of how many. Raises Unavailable if the database is away.
         """
         ...
 

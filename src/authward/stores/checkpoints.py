@@ -25,9 +25,10 @@ from authward.core.anchors import Anchor, Anchors, Kept, anchor_of, signed_ancho
 from authward.core.audit_rows import StoredRow
 from authward.core.chain import Checkpoint, Head, body_of
 from authward.core.chain_proof import HeldUp, Problem, Proof, Prover, Pruned
+from authward.errors import Unavailable
 from authward.stores.chains import LOCK
 from authward.stores.database import Database, Read
-from authward.stores.engines import away
+from authward.stores.engines import away, said
 from authward.stores.expressions import NOW, Whole
 from authward.stores.heads import SIGNED_HEADS, Standing, head_of, standing
 from authward.stores.pruned import ToldOfPruning, told_again
@@ -198,6 +199,16 @@ class SqlChains:
 
     async def verify(self, anchors: Anchors, on_rows: Callable[[int, int], None]) -> Proof:
         prover = Prover(self._chains.signing, anchors)
+        try:
+            await self._tell_all(prover, on_rows)
+        except DBAPIError as error:
+            # No second try: what one snapshot told so far does not fit another.
+            if away(error):
+                raise Unavailable(f"database: {said(error)}", retry_after=1) from error
+            raise
+        return prover.finish()
+
+    async def _tell_all(self, prover: Prover, on_rows: Callable[[int, int], None]) -> None:
         async with self._database.snapshot() as read:
             await _tell_checkpoints(read, prover)
             try:
@@ -211,7 +222,6 @@ class SqlChains:
                 for one in rows:
                     prover.row(one)
                 on_rows(prover.rows, total)
-        return prover.finish()
 
     # --- pruning -------------------------------------------------------------------------
 
