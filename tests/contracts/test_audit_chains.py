@@ -15,6 +15,7 @@ from authward.errors import Unavailable
 from authward.ports import AuditQuery, AuditRow
 from authward.services.trail import Trail, row_data
 from authward.stores import checkpoints, pruned
+from authward.stores.heads import PAGE
 from authward.stores.sql import SqlStore
 from tests.attacks.test_audit_tampering import dumped, put
 from tests.contracts.fixtures import Stores
@@ -232,6 +233,29 @@ class TestCheckpoints:
         await begun.audit.record([happened("one")])
         await run(begun, "UPDATE audit_writers SET count = 7")
         assert await begun.chains.checkpoint() is None
+
+    async def test_heads_without_a_name_keep_no_chain_out(
+        self, stores: Stores, sqlite_database: str
+    ) -> None:
+        """A whole page of them, where somebody took the key off the table: SQLite sorts them first,
+        and nothing comes after them.
+        """
+        store = await stores(sqlite_database)
+        await store.chains.checkpoint()
+        for statement in (
+            "CREATE TABLE copied AS SELECT * FROM audit_writers",
+            "DROP TABLE audit_writers",
+            "ALTER TABLE copied RENAME TO audit_writers",
+            "CREATE UNIQUE INDEX one ON audit_writers (writer)",
+        ):
+            await run(store, statement)
+        for _ in range(PAGE):
+            await run(store, "INSERT INTO audit_writers (mac) VALUES (x'')")
+        await store.audit.record([happened()])
+        made = await store.chains.checkpoint()
+        assert made is not None
+        assert [head.length for head in read_body(made.body).heads] == [1]
+        assert not (await proof_of(store)).holds
 
     @pytest.mark.parametrize("mark", ["count", "-count", "marked + 1", "count * 0"])
     async def test_a_mark_that_is_forged_keeps_no_chain_out(
