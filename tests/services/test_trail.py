@@ -350,6 +350,24 @@ async def test_pruning_that_is_cut_off_is_told(services: Services, end: BaseExce
     assert await holds(services)
 
 
+async def test_a_stop_while_it_prunes_is_one_though_the_database_is_away(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else whoever waits for the task waits for good."""
+
+    async def cut(before: int, on_rows: Any) -> None:
+        on_rows(250)
+        raise asyncio.CancelledError
+
+    async def away(*_: Any) -> None:
+        raise Unavailable("database: gone")
+
+    monkeypatch.setattr(services.store.chains, "prune", cut)
+    monkeypatch.setattr(services.store.audit, "record", away)
+    with pytest.raises(asyncio.CancelledError):
+        await services.trail._prune_old(1.0)
+
+
 async def test_pruning_nothing_is_not_told(services: Services) -> None:
     await register(services)
     assert await services.trail.prune(1, silent) == (0, None)

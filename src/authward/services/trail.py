@@ -8,6 +8,7 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from authward.core.audit import Client, Event, fields_of
@@ -114,11 +115,21 @@ class Trail:
             on_rows(rows)
 
         try:
-            return await self._chains.prune(before, count)
-        finally:
+            pruned = await self._chains.prune(before, count)
+        except BaseException:
             if deleted:
-                detail: dict[str, str | int] = {"rows": deleted, "before": iso_time(before)}
-                await self._audit.record([Event("audit.pruned", client or Client(), detail=detail)])
+                log.warning("pruning the audit log was cut off after %d rows", deleted)
+            # What ended it goes on: a stop that is taken for a database away is none.
+            with suppress(Exception):
+                await self._record_pruned(deleted, before, client)
+            raise
+        await self._record_pruned(pruned.rows, before, client)
+        return pruned
+
+    async def _record_pruned(self, rows: int, before: int, client: Client | None) -> None:
+        if rows:
+            detail: dict[str, str | int] = {"rows": rows, "before": iso_time(before)}
+            await self._audit.record([Event("audit.pruned", client or Client(), detail=detail)])
 
     async def erase(self, user_id: str, client: Client) -> Erased:
         """Erase what the rows tell of an account, as far as that can be signed for."""
