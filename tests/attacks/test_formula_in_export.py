@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 
 import pytest
 
@@ -40,8 +41,24 @@ def test_a_cell_that_begins_like_a_formula_is_text(evil: str) -> None:
     assert told["detail"].startswith("{")
 
 
+@pytest.mark.parametrize("mark", list("=+-@|%") + list("\uff1d\uff0b\uff0d\uff20"))
+@pytest.mark.parametrize("before", ["a;", "a; ", 'a;"', ";", "a;'=1; \""])
+def test_nor_does_one_begin_where_a_spreadsheet_divides_by_semicolons(
+    before: str, mark: str
+) -> None:
+    """As it does for half of Europe: a row that begins with a number is divided there, quoted or
+    not.
+    """
+    output = io.StringIO()
+    write = writer_of("csv", output)
+    client = Client("203.0.113.9", f"{before}{mark}1+1;b", "r-1")
+    write(AuditRow(1, 0, Event("login.failed", client, detail={"reason": f"{before}{mark}1"})))
+    for cell in re.split("[;\n]", output.getvalue()):
+        assert not cell.lstrip(' "').startswith(tuple("=+-@|%\uff1d\uff0b\uff0d\uff20")), cell
+
+
 def test_other_cells_are_as_they_are() -> None:
-    for cell in ("Mozilla/5.0", "203.0.113.9", "a=b", "", 7, None):
+    for cell in ("Mozilla/5.0 (X11; Linux x86_64; rv:1)", "203.0.113.9", "a=b", "", 7, None):
         assert harmless(cell) == cell
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from authward.core.chain_proof import HeldUp
+from authward.core.text import printable
 from authward.stores.checkpoints import SqlChains
 
 from .conftest import PASSWORD, Run, clean_environment, said
@@ -59,6 +60,16 @@ def test_a_row_that_somebody_edited_keeps_none_from_being_shown(
     assert "9999-12-31" in edited
     assert "unreadable" in edited
     assert "The first: row" in run("audit verify", code=1).output
+
+
+@pytest.mark.parametrize("form", ["tail", "tail --json", "export", "export --format csv"])
+def test_a_row_that_somebody_edited_drives_no_terminal(run: Run, told: Path, form: str) -> None:
+    evil = "'a' || char(27, 155, 13, 8238) || 'z'"
+    values = f"user_agent = {evil}, subject = {evil}, detail = json_object({evil}, {evil})"
+    edit(told, f"UPDATE audit_events SET {values} WHERE kind = 'user.role_set'")
+    shown = run(f"audit {form}").stdout
+    assert printable(shown.replace("\n", ""), len(shown)) == shown.replace("\n", "")
+    assert r"a\x1b\x9b\x0d\x202ez" in shown.replace(r"\\", "\\")
 
 
 def test_rows_are_narrowed(run: Run, told: Path) -> None:

@@ -1,6 +1,7 @@
 """The promises of `AuditChains`, and those of `AuditLog` that touch them."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,14 +9,18 @@ from sqlalchemy import text
 
 from authward.core.anchors import Anchors, anchors_of
 from authward.core.audit import Client, Event
-from authward.core.chain import read_body
-from authward.core.chain_proof import Problem, Proof
+from authward.core.chain import Body, Checkpoint, read_body
+from authward.core.chain_proof import Problem, Proof, Prover
 from authward.errors import Unavailable
 from authward.ports import AuditQuery, AuditRow
 from authward.services.trail import Trail, row_data
+from authward.stores import checkpoints, pruned
+from authward.stores.heads import PAGE
 from authward.stores.sql import SqlStore
+from tests.attacks.test_audit_tampering import dumped, put
 from tests.contracts.fixtures import Stores
 from tests.contracts.making import TurnedClock, add_user, at_once, happened
+from tests.postgres import Admin
 
 DAY = 86_400_000
 
@@ -119,6 +124,48 @@ class TestRecording:
         assert (await proof_of(begun)).holds
 
 
+class TestVerifying:
+    """A database that is away is none that was tampered with, and no fault of ours."""
+
+    @pytest.mark.postgres
+    async def test_a_postgresql_that_goes_away_meanwhile_is_unavailable(
+        self,
+        stores: Stores,
+        postgres_database: str,
+        migrated_postgres: Admin,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr(checkpoints, "_ROWS", checkpoints._ROWS.limit(3))
+        store = await stores(postgres_database)
+        await store.chains.checkpoint()
+        await store.audit.record([happened() for _ in range(9)])
+
+        def cut(rows: int, total: int) -> None:
+            migrated_postgres.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+
+        with pytest.raises(Unavailable):
+            await store.chains.verify({}, cut)
+        assert (await proof_of(store)).holds
+
+    async def test_an_sqlite_file_that_is_broken_is_unavailable(
+        self, stores: Stores, sqlite_database: str
+    ) -> None:
+        store = await stores(sqlite_database)
+        await store.chains.checkpoint()
+        await store.audit.record([happened() for _ in range(1000)])
+        await store.close()
+        path = Path(sqlite_database.removeprefix("sqlite:///"))
+        size = path.stat().st_size
+        with path.open("r+b") as file:
+            file.seek(size // 2)
+            file.write(b"\xff" * (size // 4))
+        with pytest.raises(Unavailable, match="malformed"):
+            await proof_of(await stores(sqlite_database))
+
+
 class TestCheckpoints:
     async def test_one_is_made_only_if_something_moved(self, begun: SqlStore) -> None:
         assert await begun.chains.checkpoint() is None
@@ -186,6 +233,29 @@ class TestCheckpoints:
         await begun.audit.record([happened("one")])
         await run(begun, "UPDATE audit_writers SET count = 7")
         assert await begun.chains.checkpoint() is None
+
+    async def test_heads_without_a_name_keep_no_chain_out(
+        self, stores: Stores, sqlite_database: str
+    ) -> None:
+        """A whole page of them, where somebody took the key off the table: SQLite sorts them first,
+        and nothing comes after them.
+        """
+        store = await stores(sqlite_database)
+        await store.chains.checkpoint()
+        for statement in (
+            "CREATE TABLE copied AS SELECT * FROM audit_writers",
+            "DROP TABLE audit_writers",
+            "ALTER TABLE copied RENAME TO audit_writers",
+            "CREATE UNIQUE INDEX one ON audit_writers (writer)",
+        ):
+            await run(store, statement)
+        for _ in range(PAGE):
+            await run(store, "INSERT INTO audit_writers (mac) VALUES (x'')")
+        await store.audit.record([happened()])
+        made = await store.chains.checkpoint()
+        assert made is not None
+        assert [head.length for head in read_body(made.body).heads] == [1]
+        assert not (await proof_of(store)).holds
 
     @pytest.mark.parametrize("mark", ["count", "-count", "marked + 1", "count * 0"])
     async def test_a_mark_that_is_forged_keeps_no_chain_out(
@@ -499,6 +569,80 @@ class TestPruning:
         assert await begun.chains.prune(between, silent) == (350, None)
         proof = await proof_of(begun)
         assert (proof.holds, proof.rows) == (True, 3)
+
+    async def test_what_checkpoints_tell_is_read_once_and_in_pages(
+        self, begun: SqlStore, clock: TurnedClock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """There is one for each segment that ever was, and retention asks every few minutes."""
+        monkeypatch.setattr(pruned, "PAGE", 1)
+        monkeypatch.setattr(pruned, "_OF_PRUNING", pruned._OF_PRUNING.limit(1))
+        told: list[int] = []
+        statement = Prover.statement
+
+        def counted(prover: Prover, one: Checkpoint) -> Body | None:
+            told.append(one.number)
+            return statement(prover, one)
+
+        monkeypatch.setattr(Prover, "statement", counted)
+        between = await self.filled(begun, clock)
+        assert await begun.chains.prune(between, silent) == (600, None)
+        assert told == [1, 2, 3, 4]  # the first, and one for each segment
+        await begun.audit.record([happened("later")])
+        assert await begun.chains.prune(2**60, silent) == (4, None)
+        assert told == [1, 2, 3, 4, 5]
+        proof = await proof_of(begun)
+        assert (proof.holds, proof.rows) == (True, 0)
+
+    async def test_an_older_copy_of_the_tables_is_pruned_from_where_it_begins(
+        self, begun: SqlStore, clock: TurnedClock
+    ) -> None:
+        """What a process remembers of pruning is not of them."""
+        between = await self.filled(begun, clock)
+        before = await dumped(begun)
+        assert await begun.chains.prune(between, silent) == (600, None)
+        await put(begun, before)
+        assert await begun.chains.prune(between, silent) == (600, None)
+        await put(begun, before)
+        while (last := await begun.chains.latest()) is None or last.number < 9:
+            await begun.audit.record([happened("later")])
+            await begun.chains.checkpoint()
+        assert await begun.chains.prune(between, silent) == (600, None)
+
+    @pytest.mark.parametrize("name", ["ip", "detail", "hash", "who_salt"])
+    async def test_a_row_that_cannot_be_read_is_named(
+        self, stores: Stores, sqlite_database: str, clock: TurnedClock, name: str
+    ) -> None:
+        store = await stores(sqlite_database)
+        await store.chains.checkpoint()
+        times = []
+        for number in range(5):
+            times.append(int(clock.now() * 1000))
+            await store.audit.record([happened(f"n{number}")])
+            clock.turn(1000)
+        row = (await store.audit.latest(2))[1]
+        await run(store, f"UPDATE audit_events SET {name} = CAST(x'ff' AS TEXT) WHERE id = :id",
+                  id=row.id)  # fmt: skip
+        # What comes before it goes, so long as it is not its turn.
+        assert await store.chains.prune(times[2], silent) == (2, None)
+        named = Problem(row.id, "cannot be read")
+        assert await store.chains.prune(2**60, silent) == (0, named)
+        assert await store.chains.prune(times[3], silent) == (1, None)
+        assert await store.chains.prune(2**60, silent) == (0, named)
+        assert len(await store.audit.latest(9)) == 2
+
+    @pytest.mark.parametrize(
+        "edit", ["audit_writers SET kid", "audit_checkpoints SET kid", "audit_checkpoints SET body"]
+    )
+    async def test_a_proof_that_cannot_be_read_is_told(
+        self, stores: Stores, sqlite_database: str, edit: str
+    ) -> None:
+        store = await stores(sqlite_database)
+        await store.chains.checkpoint()
+        await store.audit.record([happened()])
+        await run(store, f"UPDATE {edit} = CAST(x'ff' AS TEXT)")
+        told = Problem(None, "a checkpoint, or the head of a chain, cannot be read")
+        assert await store.chains.prune(2**60, silent) == (0, told)
+        assert len(await store.audit.latest(9)) == 1
 
 
 ADA, EVE = "ada-0001", "eve-0001"

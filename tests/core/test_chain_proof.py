@@ -110,9 +110,31 @@ def test_an_edit_of_any_column_names_its_row(name: str):
 def test_a_column_of_another_type_is_nothing_we_wrote(name: str):
     log = Log()
     log.edit(2, **{name: 1.5})
-    first = log.proof().first
-    assert first is not None
-    assert first.why == f"its {name} is nothing we wrote"
+    found = log.proof().problems[0]
+    called = "a row's id" if name == "id" else f"its {name}"
+    assert found.why == f"{called} is nothing we wrote"
+
+
+def test_rows_without_a_number_for_an_id_are_told_with_others():
+    log = Log()
+    log.edit(3, id="5")
+    log.rows.append(older("x"))
+    log.edit(0, kind="x")
+    proof = log.proof()
+    assert proof.first == Problem(1, "was edited")
+    assert [one.why for one in proof.problems].count("a row's id is nothing we wrote") == 2
+
+
+def test_rows_that_nobody_reads_by_id_are_missed():
+    log = Log()
+    prover = Prover(KEYS)
+    for checkpoint in log.checkpoints:
+        prover.checkpoint(checkpoint)
+    prover.head(log.head, log.mac)
+    prover.total = 7
+    for row in log.rows:
+        prover.row(row)
+    assert prover.finish().problems == (Problem(None, "of 7 rows only 5 have an id of their own"),)
 
 
 Edit = Callable[[Log], None]
@@ -361,7 +383,7 @@ def test_a_proof_of_erasure_on_a_whole_row_is_an_edit():
     assert log.proof().first == Problem(2, "was edited")
 
 
-def older(row_id: int) -> StoredRow:
+def older(row_id: Any) -> StoredRow:
     none = dict.fromkeys(StoredRow._fields)
     return StoredRow(**{**none, "id": row_id})
 
@@ -396,6 +418,20 @@ def test_a_pruned_chain_goes_on_where_it_was_cut():
     assert log.proof().holds
     log.rows.append(second)
     assert log.proof().first == Problem(2, "is no. 2 of its chain, and comes after 5")
+
+
+def test_a_chain_that_only_a_pruning_told_of_is_missed_when_it_is_gone():
+    log = Log()
+    second = log.rows[1]
+    end = Head(log.head.writer, KEYS.kid, 2, second.id, second.hash)
+    body = body_of(heads=(), pruned=(end,), everything="")
+    prover = Prover(KEYS)
+    prover.checkpoint(log.checkpoints[0])
+    previous = log.checkpoints[0].hash
+    prover.checkpoint(Checkpoint(2, 9, KEYS.kid, previous, body).signed(KEYS))
+    assert prover.finish().problems == (
+        Problem(None, "chain aaaaaaaa, which a checkpoint saw, is gone"),
+    )
 
 
 def test_a_key_that_signs_no_more_still_verifies():

@@ -12,7 +12,9 @@ from authward.core.audit import Client, Event
 from authward.errors import Unavailable, ValidationError
 from authward.ports import AuditQuery
 from authward.services import Services, trail
+from authward.stores import audit
 from authward.stores.checkpoints import SqlChains
+from authward.stores.database import Database
 from authward.testing import TurnableClock
 from tests.services.conftest import HERE, Make, principal_of, register, told
 
@@ -302,6 +304,68 @@ async def test_erasing_leaves_no_trace_of_whom_it_was(services: Services) -> Non
     assert ada.id not in repr(rows)
     assert rows[0].event == Event("audit.erased", Client("operator"), detail={"rows": 2})
     assert await holds(services)
+
+
+async def test_an_erasure_that_is_cut_off_is_told_as_far_as_it_came(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a kill in between would: what was erased and who did it are one transaction."""
+    monkeypatch.setattr(audit, "ERASED_AT_ONCE", 2)
+    monkeypatch.setattr(audit, "_OF", audit._OF.limit(2))
+    await services.store.audit.record(
+        [Event("session.ended", HERE, subject="ada") for _ in range(5)]
+    )
+    write = Database.write
+    some: list[None] = []
+
+    async def once(self: Database, work: Any) -> Any:
+        if some:
+            raise Unavailable("database: gone")
+        some.append(None)
+        return await write(self, work)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Database, "write", once)
+        with pytest.raises(Unavailable):
+            await services.trail.erase("ada", Client("operator"))
+    assert [one["rows"] for one in await told(services, "audit.erased")] == [2]
+    assert await services.trail.erase("ada", Client("operator")) == (3, ())
+    assert [one["rows"] for one in await told(services, "audit.erased")] == [2, 2, 1]
+    assert await holds(services)
+
+
+@pytest.mark.parametrize("end", [asyncio.CancelledError(), Unavailable("database: gone")])
+async def test_pruning_that_is_cut_off_is_told(services: Services, end: BaseException) -> None:
+    """An operator who interrupts it leaves no deletion without a name."""
+    await services.store.audit.record([numbered(n) for n in range(300)])
+
+    def cut(rows: int) -> None:
+        raise end
+
+    operator = Client(user_agent="operator")
+    with pytest.raises(type(end)):
+        await services.trail.prune(2**60, cut, operator)
+    [row] = await services.store.audit.page(AuditQuery(kind="audit.pruned"), 9, before=None)
+    assert (row.event.client, row.event.detail["rows"]) == (operator, 250)
+    assert await holds(services)
+
+
+async def test_a_stop_while_it_prunes_is_one_though_the_database_is_away(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else whoever waits for the task waits for good."""
+
+    async def cut(before: int, on_rows: Any) -> None:
+        on_rows(250)
+        raise asyncio.CancelledError
+
+    async def away(*_: Any) -> None:
+        raise Unavailable("database: gone")
+
+    monkeypatch.setattr(services.store.chains, "prune", cut)
+    monkeypatch.setattr(services.store.audit, "record", away)
+    with pytest.raises(asyncio.CancelledError):
+        await services.trail._prune_old(1.0)
 
 
 async def test_pruning_nothing_is_not_told(services: Services) -> None:

@@ -103,7 +103,7 @@ async def _follow(services: Services, query: AuditQuery, *, as_json: bool) -> No
 def export(form: str, output: str, database_url: str | None, as_json: bool, **filters: Any) -> None:
     """Write all rows as JSON Lines or CSV, the oldest first.
 
-    In CSV a cell that a spreadsheet would take for a formula begins with an apostrophe.
+    In CSV an apostrophe stands before what a spreadsheet would take for a formula.
     """
     if as_json and output in STDOUT:
         raise click.UsageError("--json says how many there were: it needs -o FILE.")

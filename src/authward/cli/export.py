@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TextIO
 
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
 Writer = Callable[["AuditRow"], None]
 # What a spreadsheet takes for the beginning of a formula (CWE-1236), the full-width forms too.
 _FORMULA = tuple("=+-@\t\r\n|%\uff1d\uff0b\uff0d\uff20")
+# Where one that divides by semicolons, as the user's country has it, begins a cell within ours:
+# quotes count for it only where a cell of its own begins.
+_WITHIN = re.compile('(;[ "]*)(?=[=+@|%\uff1d\uff0b\uff0d\uff20-])')
 
 
 def writer_of(form: str, output: TextIO) -> Writer:
@@ -40,7 +44,10 @@ def writer_of(form: str, output: TextIO) -> Writer:
 
 
 def harmless(cell: object) -> object:
-    """A cell that no spreadsheet runs: text that looks like a formula begins with an apostrophe."""
-    if isinstance(cell, str) and cell.lstrip(" ").startswith(_FORMULA):
-        return f"'{cell}"
-    return cell
+    """A cell that no spreadsheet runs: before what looks like the beginning of a formula there is
+    an apostrophe, at the beginning and after each semicolon.
+    """
+    if not isinstance(cell, str):
+        return cell
+    first = "'" if cell.lstrip(" ").startswith(_FORMULA) else ""
+    return first + _WITHIN.sub(r"\1'", cell)

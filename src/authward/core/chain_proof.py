@@ -100,6 +100,10 @@ class Prover:
     keys: AuditKeys
     anchors: Anchors = field(default_factory=dict)
     rows: int = 0
+    total: int | None = None
+    """How many rows there are, if somebody counted: whoever may take the key off the table may add
+    rows without an id, or with one that is taken, which nobody reads by id.
+    """
     _bad: int = 0
     _problems: list[Problem] = field(default_factory=list)
     _checkpoint: Checkpoint | None = None
@@ -112,6 +116,10 @@ class Prover:
     _unchained: int = 0
     _found: set[int] = field(default_factory=set)
     _chains: dict[str, _Chain] = field(default_factory=dict)
+
+    def again(self, keys: AuditKeys) -> Prover:
+        """Another that was told the same checkpoints one by one, and neither heads nor rows."""
+        return Prover(keys, _seen=dict(self._seen), _pruned=dict(self._pruned), _old=self._old)
 
     # --- checkpoints ---------------------------------------------------------------------
 
@@ -202,6 +210,9 @@ class Prover:
     def row(self, row: StoredRow) -> None:
         """The next row."""
         self.rows += 1
+        if type(row.id) is not int:
+            # As a table has them whose key somebody took away: no order is of such, and no sum.
+            return self._say(None, "a row's id is nothing we wrote")
         if row.writer is None:
             return self._outside(row)
         name = foreign(row)
@@ -276,8 +287,10 @@ class Prover:
                 )
         if self._chains and not self._checkpoints:
             self._say(None, "there is no checkpoint: they are gone")
-        for writer in self._seen.keys() - self._chains.keys():
+        for writer in (self._seen.keys() | self._pruned.keys()) - self._chains.keys():
             self._say(None, f"chain {_shown(writer)}, which a checkpoint saw, is gone")
+        if self.total is not None and self.total != self.rows:
+            self._say(None, f"of {self.total} rows only {self.rows} have an id of their own")
         if self._all and digest_of(self._seen) != self._all:
             self._say(None, "a checkpoint does not tell of every chain there was")
         if self._old is not None and self._unchained != self._old[0]:
@@ -321,7 +334,7 @@ class Prover:
     def _say(self, row: int | None, why: str) -> None:
         self._bad += 1
         if len(self._problems) < MOST_TOLD:
-            self._problems.append(Problem(row, why))
+            self._problems.append(Problem(row if type(row) is int else None, why))
 
 
 def _shown(writer: object) -> str:

@@ -68,11 +68,12 @@ class AuditLog(Protocol):
         """
         ...
 
-    async def erase(self, user_id: str) -> Erased:
+    async def erase(self, user_id: str, told: Callable[[int], Event] | None = None) -> Erased:
         """Erase what the rows tell of an account: as actor, and as subject. Kinds, times and
         outcomes stay, and so do the chains. What cannot be read is left, and what was edited,
         as we would sign for that; and a row whose chain has no head of ours: nobody could tell
-        later that we erased it. Not one transaction.
+        later that we erased it. Not one transaction: each records what `told` gives of the number
+        of rows it erased.
         """
         ...
 
@@ -110,7 +111,7 @@ class AuditChains(Protocol):
 
     async def verify(self, anchors: Anchors, on_rows: Callable[[int, int], None]) -> Proof:
         """Hold the log as it is now against its chains. `on_rows` is told how many rows are done,
-        of how many.
+        of how many. Raises Unavailable if the database is away.
         """
         ...
 

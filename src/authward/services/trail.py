@@ -8,6 +8,7 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from authward.core.audit import Client, Event, fields_of
@@ -103,21 +104,41 @@ class Trail:
     async def prune(
         self, before: int, on_rows: Callable[[int], None], client: Client | None = None
     ) -> Pruned:
-        """Delete what is older than `before`, if it verifies."""
-        pruned = await self._chains.prune(before, on_rows)
-        if pruned.rows:
-            detail: dict[str, str | int] = {"rows": pruned.rows, "before": iso_time(before)}
-            await self._audit.record([Event("audit.pruned", client or Client(), detail=detail)])
+        """Delete what is older than `before`, if it verifies. What was deleted is recorded,
+        whatever ends it.
+        """
+        deleted = 0
+
+        def count(rows: int) -> None:
+            nonlocal deleted
+            deleted = rows
+            on_rows(rows)
+
+        try:
+            pruned = await self._chains.prune(before, count)
+        except BaseException:
+            if deleted:
+                log.warning("pruning the audit log was cut off after %d rows", deleted)
+            # What ended it goes on: a stop that is taken for a database away is none.
+            with suppress(Exception):
+                await self._record_pruned(deleted, before, client)
+            raise
+        await self._record_pruned(pruned.rows, before, client)
         return pruned
+
+    async def _record_pruned(self, rows: int, before: int, client: Client | None) -> None:
+        if rows:
+            detail: dict[str, str | int] = {"rows": rows, "before": iso_time(before)}
+            await self._audit.record([Event("audit.pruned", client or Client(), detail=detail)])
 
     async def erase(self, user_id: str, client: Client) -> Erased:
         """Erase what the rows tell of an account, as far as that can be signed for."""
-        erased = await self._audit.erase(user_id)
-        if erased.rows:
+
+        def told(rows: int) -> Event:
             # Not whose: that is what was to go.
-            detail: dict[str, str | int] = {"rows": erased.rows}
-            await self._audit.record([Event("audit.erased", client, detail=detail)])
-        return erased
+            return Event("audit.erased", client, detail={"rows": rows})
+
+        return await self._audit.erase(user_id, told)
 
     async def page(self, query: AuditQuery, *, limit: int, cursor: str | None) -> AuditPage:
         """Rows, the latest first. Raises ValidationError for a cursor that is none of ours."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -95,17 +95,17 @@ class SqlAudit:
             )
         return await self._rows(found.order_by(_id).limit(limit))
 
-    async def erase(self, user_id: str) -> Erased:
+    async def erase(self, user_id: str, told: Callable[[int], Event] | None = None) -> Erased:
         done, start = Erased(0, ()), _LOWEST
         while True:
-            ids, left = await self._database.write(partial(self._erase, user_id, start))
+            ids, left = await self._database.write(partial(self._erase, user_id, start, told))
             done = Erased(done.rows + len(ids) - len(left), done.left + left)
             if len(ids) < ERASED_AT_ONCE or ids[-1] == _HIGHEST:
                 return done
             start = ids[-1] + 1
 
     async def _erase(
-        self, user_id: str, start: int, tx: Transaction
+        self, user_id: str, start: int, told: Callable[[int], Event] | None, tx: Transaction
     ) -> tuple[list[int], tuple[int, ...]]:
         """Some rows from `start` on, by id; and which of them are left."""
         keys = self._database.chains.signing
@@ -121,6 +121,8 @@ class SqlAudit:
                 values = _erased(row, user_id, secret)
                 await tx.run(update(audit_events).where(_id == row.id).values(values))
                 left.remove(row.id)
+        if told is not None and len(left) < len(ids):
+            await tx.record(told(len(ids) - len(left)))
         return ids, tuple(sorted(left))
 
     async def _with_heads(self, ids: Sequence[int], tx: Transaction) -> Sequence[Row[Any]]:

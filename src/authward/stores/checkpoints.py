@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from itertools import takewhile
 from typing import Any
@@ -26,11 +25,13 @@ from authward.core.anchors import Anchor, Anchors, Kept, anchor_of, signed_ancho
 from authward.core.audit_rows import StoredRow
 from authward.core.chain import Checkpoint, Head, body_of
 from authward.core.chain_proof import HeldUp, Problem, Proof, Prover, Pruned
+from authward.errors import Unavailable
 from authward.stores.chains import LOCK
 from authward.stores.database import Database, Read
-from authward.stores.engines import away
-from authward.stores.expressions import NOW
+from authward.stores.engines import away, said
+from authward.stores.expressions import NOW, Whole
 from authward.stores.heads import SIGNED_HEADS, Standing, head_of, standing
+from authward.stores.pruned import ToldOfPruning, told_again
 from authward.stores.readable import STORED
 from authward.stores.schema import audit_checkpoints, audit_events, audit_writers
 from authward.stores.signed import free_number, last_signed, settled, told_between
@@ -49,12 +50,6 @@ _COUNT = select(func.count()).select_from(audit_events)
 _CHECKPOINT = select(audit_checkpoints).order_by(audit_checkpoints.c.number)
 _CHECKPOINTS = _CHECKPOINT.where(audit_checkpoints.c.number > _FROM).limit(STEP)
 _ANY = select(audit_checkpoints.c.number).limit(1)
-# Those that tell what may be missing. What is in a body is read after its signature.
-_OF_PRUNING = _CHECKPOINT.where(
-    audit_checkpoints.c.number > _FROM,
-    audit_checkpoints.c.body.contains('"pruned":[[', autoescape=True)
-    | audit_checkpoints.c.body.contains('"unchained"', autoescape=True),
-)
 _PUT = insert(audit_checkpoints)
 _MARK = (
     update(audit_writers)
@@ -90,6 +85,13 @@ _SEGMENT = (
     .order_by(audit_events.c.seq)
     .limit(SEGMENT)
 )
+_PLACES = (
+    select(audit_events.c.id, Whole(audit_events.c.at).label("at"))
+    .where(audit_events.c.writer == _WRITER)
+    .order_by(audit_events.c.seq)
+    .limit(SEGMENT)
+)
+_ROW = select(*STORED).where(audit_events.c.id == bindparam("row", type_=BigInteger()))
 _UP_TO = bindparam("length", type_=BigInteger())
 _DELETE = delete(audit_events).where(audit_events.c.writer == _WRITER, audit_events.c.seq <= _UP_TO)
 _UNCHAINED = select(
@@ -112,6 +114,7 @@ class SqlChains:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._chains = database.chains
+        self._told: ToldOfPruning | None = None
 
     @property
     def wrote(self) -> bool:
@@ -196,6 +199,16 @@ class SqlChains:
 
     async def verify(self, anchors: Anchors, on_rows: Callable[[int, int], None]) -> Proof:
         prover = Prover(self._chains.signing, anchors)
+        try:
+            await self._tell_all(prover, on_rows)
+        except DBAPIError as error:
+            # No second try: what one snapshot told so far does not fit another.
+            if away(error):
+                raise Unavailable(f"database: {said(error)}", retry_after=1) from error
+            raise
+        return prover.finish()
+
+    async def _tell_all(self, prover: Prover, on_rows: Callable[[int, int], None]) -> None:
         async with self._database.snapshot() as read:
             await _tell_checkpoints(read, prover)
             try:
@@ -204,12 +217,11 @@ class SqlChains:
             except DBAPIError as error:
                 _unless_away(error)
                 prover.unreadable(None, "the heads of the chains")
-            total = (await read(_COUNT))[0][0]
+            prover.total = total = (await read(_COUNT))[0][0]
             async for rows in _batches(read, prover):
                 for one in rows:
                     prover.row(one)
                 on_rows(prover.rows, total)
-        return prover.finish()
 
     # --- pruning -------------------------------------------------------------------------
 
@@ -229,41 +241,52 @@ class SqlChains:
         return HeldUp(held.rows, first[0].id if first else held.one)
 
     async def prune(self, before: int, on_rows: Callable[[int], None]) -> Pruned:
-        told = _Told(Prover(self._chains.signing))
-        told.tell(await self._database.read(_OF_PRUNING, {"from": _LOWEST}))
-        heads = await self._database.read(_TO_PRUNE, {"before": before})
-        if heads and not await self.begun():
-            return Pruned(0, Problem(None, "there is no checkpoint: they are gone"))
-        parts: list[_Part] = [partial(self._prune_segment, told, row, before) for row in heads]
-        parts.append(partial(self._prune_old, told, before))
-        done = 0
-        for part in parts:
-            while told.prover.problem is None:
-                some = await self._database.write(partial(self._alone, told, part))
-                if not some:
-                    break
-                done += some
-                on_rows(done)
+        database, keys, done = self._database, self._chains.signing, 0
+        told = ToldOfPruning(Prover(keys))
+        try:
+            told = await told_again(self._told, database.read, keys)
+            await told.tell(database.read)
+            heads = await database.read(_TO_PRUNE, {"before": before})
+            if heads and not await self.begun():
+                return Pruned(0, Problem(None, "there is no checkpoint: they are gone"))
+            parts: list[_Part] = [partial(self._prune_segment, told, row, before) for row in heads]
+            parts.append(partial(self._prune_old, told, before))
+            for part in parts:
+                while told.prover.problem is None:
+                    some = await database.write(partial(self._alone, told, part))
+                    if not some:
+                        break
+                    done += some
+                    on_rows(done)
+        except DBAPIError as error:
+            self._unless_text(error)
+            told.prover.unreadable(None, "a checkpoint, or the head of a chain,")
+        if told.prover.problem is None:
+            self._told = told
         return Pruned(done, told.prover.problem)
 
-    async def _alone(self, told: _Told, part: _Part, tx: Transaction) -> int:
+    def _unless_text(self, error: DBAPIError) -> None:
+        # What is no text only SQLite has where text should be.
+        if self._database.postgresql or away(error):
+            raise error
+
+    async def _alone(self, told: ToldOfPruning, part: _Part, tx: Transaction) -> int:
         """Prune a part while nobody else does, from where the last one who did left off: what was
         read before the lock may be deleted by now, which is no sign of tampering.
         """
         last = await self._last(tx)
-        told.tell(await tx.rows(_OF_PRUNING, {"from": told.number}))
+        await told.tell(tx.rows)
         if last is None or told.prover.problem is not None:
             return 0
-        told.number = last.number
+        told.up_to(last)
         return await part(tx, last)
 
     async def _prune_segment(
-        self, told: _Told, row: Row[Any], before: int, tx: Transaction, last: Checkpoint
+        self, told: ToldOfPruning, row: Row[Any], before: int, tx: Transaction, last: Checkpoint
     ) -> int:
         head, prover = head_of(row), told.prover
         prover.head(head, row.mac)  # it begins where the last segment ended
-        rows = [_stored(one) for one in await tx.rows(_SEGMENT, {"chain": head.writer})]
-        old = list(takewhile(lambda one: type(one.at) is int and one.at < before, rows))
+        old = await self._old(prover, head.writer, before, tx)
         for one in old:
             prover.row(one)
         if not old or prover.problem is not None:
@@ -273,7 +296,32 @@ class SqlChains:
         await self._put(tx, last, body_of(heads=(), pruned=(end,), everything=""))
         return len(old)
 
-    async def _prune_old(self, told: _Told, before: int, tx: Transaction, last: Checkpoint) -> int:
+    async def _old(
+        self, prover: Prover, writer: str, before: int, tx: Transaction
+    ) -> list[StoredRow]:
+        """The first rows of a chain, as far as they are old. On SQLite one may hold text that is
+        none.
+        """
+        try:
+            rows = [_stored(one) for one in await tx.rows(_SEGMENT, {"chain": writer})]
+            return list(takewhile(lambda one: type(one.at) is int and one.at < before, rows))
+        except DBAPIError as error:
+            self._unless_text(error)
+        found: list[StoredRow] = []
+        for place in await tx.rows(_PLACES, {"chain": writer}):
+            if place.at >= before:
+                break
+            try:
+                found += [_stored(one) for one in await tx.rows(_ROW, {"row": place.id})]
+            except DBAPIError as error:
+                self._unless_text(error)
+                prover.unreadable(place.id)
+                break
+        return found
+
+    async def _prune_old(
+        self, told: ToldOfPruning, before: int, tx: Transaction, last: Checkpoint
+    ) -> int:
         """Rows from before there were chains."""
         number, highest = told.prover.older or (0, 0)
         if number <= 0:
@@ -286,19 +334,6 @@ class SqlChains:
 
 
 _Part = Callable[[Transaction, Checkpoint], Awaitable[int]]
-
-
-@dataclass(slots=True)
-class _Told:
-    """What the checkpoints up to `number` say of pruning."""
-
-    prover: Prover
-    number: int = _LOWEST
-
-    def tell(self, rows: Sequence[Row[Any]]) -> None:
-        for row in rows:
-            self.prover.statement(Checkpoint(**row._mapping))
-            self.number = row.number
 
 
 def _stored(row: Any) -> StoredRow:
@@ -336,8 +371,8 @@ async def _batches(read: Read, prover: Prover) -> AsyncIterator[list[StoredRow]]
                 return
             last = rows[-1].id
         yield rows
-        if last == _HIGHEST:
-            return
+        if type(last) is not int or last == _HIGHEST:
+            return  # what no number comes after is missed in the end
         start = last + 1
 
 

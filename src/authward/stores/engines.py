@@ -139,6 +139,7 @@ def sqlite_engine(
                 "synchronous=FULL",  # a power loss must not roll a generation back
                 "foreign_keys=ON",
                 "trusted_schema=OFF",
+                "secure_delete=ON",  # who was erased must not be left in what is free of the file
                 f"busy_timeout={busy_ms}",
             ):
                 cursor.execute(f"PRAGMA {pragma}")

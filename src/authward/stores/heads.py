@@ -24,7 +24,12 @@ SIGNED_HEADS = select(
         for name in ("writer", "kid", "count", "last_id", "hash", "mac", "marked")
     )
 )
-_FIRST = SIGNED_HEADS.order_by(audit_writers.c.writer).limit(PAGE)
+# Nothing comes after one without a name, as there may be where somebody took the key off the table.
+_FIRST = (
+    SIGNED_HEADS.where(audit_writers.c.writer.is_not(None))
+    .order_by(audit_writers.c.writer)
+    .limit(PAGE)
+)
 
 
 @dataclass(frozen=True, slots=True)

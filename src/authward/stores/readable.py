@@ -1,5 +1,6 @@
 """Audit rows as they are read. Whoever edits a database may put anything into a row, and one such
-row must not keep anybody from reading the rest. Verifying names it.
+row must not keep anybody from reading the rest, nor drive the terminal of who reads it
+(CVE-2020-7694). Verifying names it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from sqlalchemy import Row
 
 from authward.core.audit import Client, Event
 from authward.core.audit_rows import StoredRow
-from authward.core.text import storable
+from authward.core.text import printable, storable
 from authward.ports import AuditRow
 from authward.stores.expressions import AsIs, JsonText, Whole
 from authward.stores.schema import audit_events
@@ -52,7 +53,12 @@ def readable(row: Row[Any]) -> AuditRow:
 
 
 def _text(stored: str | bytes | None) -> str | None:
-    return stored.decode(errors="replace") if isinstance(stored, bytes) else stored
+    told = stored.decode(errors="replace") if isinstance(stored, bytes) else stored
+    return None if told is None else _shown(told)
+
+
+def _shown(told: str) -> str:
+    return printable(told, len(told))
 
 
 def _detail(stored: str) -> dict[str, str | int]:
@@ -61,8 +67,12 @@ def _detail(stored: str) -> dict[str, str | int]:
     except (ValueError, RecursionError):
         found = None
     if isinstance(found, dict) and all(map(_plain, (*found, *found.values()))):
-        return found
+        return {_shown(name): _value(one) for name, one in found.items()}
     return {"unreadable": stored[:_SHOWN]}
+
+
+def _value(one: str | int) -> str | int:
+    return _shown(one) if isinstance(one, str) else one
 
 
 def _plain(value: object) -> bool:
