@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from authward.ports import AuditQuery
-from authward.stores import checkpoints
+from authward.stores import proving
 from authward.stores.sql import SqlStore
 from tests.contracts.fixtures import Stores
 from tests.contracts.making import happened
@@ -63,7 +63,7 @@ async def test_a_row_without_an_id(open_table: SqlStore) -> None:
 async def test_rows_of_one_id_where_a_batch_ends(
     open_table: SqlStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checkpoints, "_ROWS", checkpoints._ROWS.limit(3))
+    monkeypatch.setattr(proving, "_ROWS", proving._ROWS.limit(3))
     rows = await open_table.audit.after(AuditQuery(), 5, last=None)
     assert (await proof_of(open_table)).holds
     await run(open_table, "INSERT INTO audit_events SELECT * FROM audit_events WHERE id = :id",

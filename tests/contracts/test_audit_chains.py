@@ -14,7 +14,7 @@ from authward.core.chain_proof import Problem, Proof, Prover
 from authward.errors import Unavailable
 from authward.ports import AuditQuery, AuditRow
 from authward.services.trail import Trail, row_data
-from authward.stores import checkpoints, pruned
+from authward.stores import proving, pruned
 from authward.stores.heads import PAGE
 from authward.stores.sql import SqlStore
 from tests.attacks.test_audit_tampering import dumped, put
@@ -135,7 +135,7 @@ class TestVerifying:
         migrated_postgres: Admin,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr(checkpoints, "_ROWS", checkpoints._ROWS.limit(3))
+        monkeypatch.setattr(proving, "_ROWS", proving._ROWS.limit(3))
         store = await stores(postgres_database)
         await store.chains.checkpoint()
         await store.audit.record([happened() for _ in range(9)])

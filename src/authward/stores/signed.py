@@ -8,19 +8,23 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import BigInteger, bindparam, select
+from sqlalchemy import BigInteger, bindparam, insert, select
 
 from authward.core.chain import AuditKeys, Checkpoint, Head, mark_of, ours, signed_by_us
 from authward.core.text import printable
-from authward.stores.database import Read
+from authward.stores.chains import LOCK, Chains
+from authward.stores.database import Database, Read
 from authward.stores.heads import SIGNED_HEADS, head_of
 from authward.stores.schema import audit_checkpoints, audit_writers
+from authward.stores.transactions import Transaction
 
 _STEP = 20
 _HIGHEST = 2**63 - 1
 _number = audit_checkpoints.c.number
 _BELOW = bindparam("below", type_=BigInteger())
 _FROM = bindparam("from", type_=BigInteger())
+ANY = select(_number).limit(1)
+_PUT = insert(audit_checkpoints)
 _DOWN = select(audit_checkpoints).where(_number < _BELOW).order_by(_number.desc())
 _TAKEN = select(_number).where(_number > _FROM).order_by(_number).limit(_STEP)
 _TOLD = select(audit_checkpoints).where(
@@ -60,7 +64,25 @@ def _tell(strange: list[Any]) -> None:
         )
 
 
-async def free_number(read: Read, last: int) -> int:
+async def last_alone(database: Database, tx: Transaction) -> Checkpoint | None:
+    """The last checkpoint that is ours, while nobody else can put one after it: until `tx` ends."""
+    if database.postgresql:
+        await tx.rows(LOCK)
+    return await last_signed(tx.rows, database.chains.signing)
+
+
+async def put(tx: Transaction, chains: Chains, last: Checkpoint | None, body: str) -> Checkpoint:
+    """Sign the checkpoint after `last`, and store it."""
+    number, previous = (0, b"") if last is None else (last.number, last.hash)
+    number = await _free_number(tx.rows, number)
+    made = Checkpoint(number, chains.now(), chains.signing.kid, previous, body)
+    made = made.signed(chains.signing)
+    values = {name: getattr(made, name) for name in Checkpoint.__dataclass_fields__}
+    await tx.run(_PUT, values)
+    return made
+
+
+async def _free_number(read: Read, last: int) -> int:
     """The number of the checkpoint after `last`: the next, unless something that is not ours has
     it, which stays, as evidence.
     """
