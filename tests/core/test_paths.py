@@ -51,6 +51,9 @@ def test_a_star_alone_after_the_slash_is_everything():
         ("/a?x=1", "Did you mean '/a'?"),
         ("/a/*/b", "Did you mean '/a/*'?"),
         ("/**", "Did you mean '/*'?"),
+        ("/items/{id}", "Did you mean '/items/*'?"),
+        ("/items/{id:int}/parts", "Did you mean '/items/*'?"),
+        ("/a%20b", "Did you mean '/a b'?"),
     ],
 )
 def test_what_is_no_path_is_refused_with_the_cure(path: str, cure: str):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Generic, TypeVar
+from urllib.parse import unquote
 
 from authward.errors import ConfigurationError
 
@@ -54,6 +55,18 @@ def _check(path: str, option: str) -> None:
         guess = path.partition("*")[0]
         raise ConfigurationError(
             f"{option}: '{path}' has a '*' that is not its end. Did you mean '{guess}*'?"
+        )
+    # What a client sends has neither by the time it is compared: a limit there would never count.
+    if "{" in path:
+        guess = path.partition("{")[0]
+        raise ConfigurationError(
+            f"{option}: '{path}' is the pattern of a route, and here only a '*' at the end stands "
+            f"for anything. Did you mean '{guess}*'?"
+        )
+    if unquote(path) != path:
+        raise ConfigurationError(
+            f"{option}: '{path}' is encoded, and paths are compared decoded. "
+            f"Did you mean '{unquote(path)}'?"
         )
 
 
