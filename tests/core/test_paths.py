@@ -63,6 +63,12 @@ def test_what_is_no_path_is_refused_with_the_cure(path: str, cure: str):
     assert str(caught.value).endswith(cure)
 
 
+def test_what_is_no_text_is_no_path():
+    table: Any = {1: True}
+    with pytest.raises(ConfigurationError, match=r"paths: 1 is no path\. Write it like '/upload"):
+        Paths(table, "paths")
+
+
 @pytest.mark.parametrize(
     ("path", "root", "below"),
     [

@@ -42,6 +42,9 @@ class Paths(Generic[T]):
 
 
 def _check(path: str, option: str) -> None:
+    given: object = path
+    if not isinstance(given, str):
+        raise ConfigurationError(f"{option}: {given!r} is no path. Write it like '/upload/*'")
     if not path.startswith("/"):
         guess = path.lstrip("*/")
         raise ConfigurationError(
