@@ -80,7 +80,8 @@ async def refused_behind_wrap(auth: Authward, app: ASGIApp) -> None:
     async def send(message: Message) -> None:
         said.append(message)
 
-    await auth.wrap(app)({"type": "lifespan", "state": {}}, receive, send)
+    with pytest.raises(ConfigurationError):
+        await auth.wrap(app)({"type": "lifespan", "state": {}}, receive, send)
     assert said[-1]["type"] == "lifespan.startup.failed"
     assert re.search("cors: the app .*has CORSMiddleware too", said[-1]["message"])
 
