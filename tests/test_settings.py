@@ -356,6 +356,36 @@ def test_production_is_https(name: str):
 
 
 @pytest.mark.parametrize(
+    ("host", "cure"),
+    [
+        ("*", "Names are compared whole. Write each out"),
+        ("*.example.com", "Names are compared whole. Write each out"),
+        ("https://api.example.com/x", "Did you mean 'api.example.com'?"),
+        ("::1", "Did you mean '[::1]'?"),
+        ("not a host", "Write it like 'api.example.com', other alphabets as xn--…"),
+        ("-a.example.com", "Write it like 'api.example.com', other alphabets as xn--…"),
+    ],
+)
+def test_a_host_that_nobody_can_name_stops_production(host: str, cure: str):
+    text = refused(**PRODUCTION, hosts=[host])
+    assert text == f"hosts: '{host}' is not a host. {cure}"
+
+
+def test_hosts_of_production():
+    named = ["api.example.com:8000", "API.example.com.", "10.0.0.1", "[::1]", "my_api"]
+    assert Settings(**PRODUCTION, hosts=named).hosts == tuple(named)
+
+
+@pytest.mark.parametrize("given", ['["https://a.example"]', "https://a.example;https://b.example"])
+def test_a_list_of_another_kind_is_told_how_lists_are_written(
+    monkeypatch: pytest.MonkeyPatch, given: str
+):
+    monkeypatch.setenv("AUTHWARD_ORIGINS", given)
+    text = refused()
+    assert text == f"origins: '{given}' is no list. Write commas between, without quotes: 'a, b'"
+
+
+@pytest.mark.parametrize(
     "stated",
     [
         {"public_url": "https://api.example.com"},

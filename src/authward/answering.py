@@ -7,6 +7,8 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
+from contextlib import suppress
+from types import FunctionType
 from typing import Any
 
 from starlette.applications import Starlette
@@ -19,6 +21,8 @@ from authward.middleware.shield import Shield
 
 # What of a class decides who answers.
 _TRUSTED = frozenset({"authward", "fastapi", "starlette"})
+# Tracing, which puts its own around theirs wherever an app is made, and answers nothing itself.
+_TRACING = frozenset({"opentelemetry", "sentry_sdk"})
 _ROUTER = ("__call__", "app", "handle", "matches")
 _ROUTE = ("handle", "matches", "get_route_handler")
 _CLASS = (
@@ -89,9 +93,15 @@ def differs(what: object, *names: str) -> bool:
 
 
 def trusted(what: object) -> bool:
-    """Whether it is Starlette's, FastAPI's or ours."""
-    module = getattr(what, "__module__", None) or ""
-    return module.partition(".")[0] in _TRUSTED
+    """Whether it is Starlette's, FastAPI's or ours, or of a tracer that stands around theirs."""
+    named = _top(getattr(what, "__module__", None))
+    # A wrapper may call itself what it wraps (functools.wraps); where it was written stays told.
+    written = _top(what.__globals__.get("__name__")) if inspect.isfunction(what) else named
+    return {named, written} <= _TRUSTED or written in _TRACING
+
+
+def _top(module: str | None) -> str:
+    return (module or "").partition(".")[0]
 
 
 def _leads(outer: object, inner: object) -> bool:
@@ -127,10 +137,25 @@ def _made_of_its_endpoint(route: Route | WebSocketRoute) -> bool:
     if not inspect.isfunction(inner) or not trusted(inner):
         return False
     # What Starlette and FastAPI make of a function holds it, or their own that calls it.
-    held = [_plain(cell.cell_contents) for cell in inner.__closure__ or ()]
-    return bool(held) and all(
-        one is endpoint or (inspect.isfunction(one) and trusted(one)) for one in held
-    )
+    held = _held(inner)
+    return bool(held) and all(_is_of(one, endpoint) for one in held)
+
+
+def _is_of(held: object, endpoint: object) -> bool:
+    if held is endpoint:
+        return True
+    if not inspect.isfunction(held) or not trusted(held):
+        return False
+    traced = _top(held.__globals__.get("__name__")) in _TRACING
+    return not traced or any(_is_of(one, endpoint) for one in _held(held))
+
+
+def _held(function: FunctionType) -> list[object]:
+    held: list[object] = []
+    for cell in function.__closure__ or ():
+        with suppress(ValueError):  # of a name that has no value yet
+            held.append(_plain(cell.cell_contents))
+    return held
 
 
 def _plain(held: Any) -> object:

@@ -65,6 +65,8 @@ def parse_duration_or_off(value: object) -> object:
 def split(value: object) -> object:
     """Names with commas between, as a list."""
     if isinstance(value, str):
+        if '"' in value or ";" in value:
+            raise ValueError(f"'{value}' is no list. Write commas between, without quotes: 'a, b'")
         return [part.strip() for part in value.split(",") if part.strip()]
     return value
 

@@ -174,7 +174,7 @@ def _serve_docs(app: FastAPI, auth: Installing) -> frozenset[str]:
         endpoint = getattr(route, "endpoint", None)
         if (
             getattr(route, "path", None) == app.openapi_url
-            and getattr(endpoint, "__module__", None) == FastAPI.__module__
+            and getattr(endpoint, "__module__", None) == "fastapi.applications"
         ):
             mark(endpoint, ANYONE)
     return frozenset(path for path in pages if path is not None)

@@ -38,7 +38,7 @@ from authward.checks import (
     split,
 )
 from authward.core.clients import ClientRule, check_header
-from authward.core.hosts import host_name, is_loopback
+from authward.core.hosts import configured_host, host_name, is_loopback
 from authward.core.keys import Algorithm
 from authward.core.limits import HeaderStyle, Limit
 from authward.core.origins import configured_origin
@@ -247,6 +247,8 @@ class Settings(BaseSettings):
             )
         if self.debug:
             raise ConfigurationError("debug: must be off when ENV is production")
+        for host in self.hosts:
+            configured_host(host)
         if not self.dangerously_plain_http:
             stated = [("origins", origin) for origin in self.origins]
             stated.append(("public_url", self.public_url or ""))

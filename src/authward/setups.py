@@ -21,7 +21,8 @@ def check_setups(seen: Walk, *, production: bool) -> None:
         if _states_cors(app):
             raise ConfigurationError(
                 f"cors: {where} has CORSMiddleware too, and browsers take no answer that states "
-                "CORS twice. Remove it, and set origins, or a policy in Authward(cors=…)"
+                "CORS twice. Remove it, and set origins, or a policy in Authward(cors=…). Where an "
+                "app has it that is not yours to change, mount that beside the app, not into it"
             )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import httpx2
 import pytest
 from fastapi import FastAPI
+from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import GZipMiddleware
@@ -79,7 +80,8 @@ async def refused_behind_wrap(auth: Authward, app: ASGIApp) -> None:
     async def send(message: Message) -> None:
         said.append(message)
 
-    await auth.wrap(app)({"type": "lifespan", "state": {}}, receive, send)
+    with pytest.raises(ConfigurationError):
+        await auth.wrap(app)({"type": "lifespan", "state": {}}, receive, send)
     assert said[-1]["type"] == "lifespan.startup.failed"
     assert re.search("cors: the app .*has CORSMiddleware too", said[-1]["message"])
 
@@ -105,6 +107,19 @@ def test_mounted(sqlite_url: str, stating: str, deny: bool) -> None:
         TestClient(app),
     ):
         pass
+
+
+def test_one_that_cannot_be_changed_goes_beside(sqlite_url: str) -> None:
+    """The refusal says so."""
+    auth, app = made(sqlite_url), FastAPI()
+    auth.install(app)
+    beside = Starlette(routes=[Mount("/m", STATING["Starlette's"]()), Mount("/", app)])
+    with TestClient(beside, base_url="http://localhost") as client:
+        theirs = client.get("/m/", headers={"Origin": EVIL})
+        ours = client.get("/api/public-data", headers={"Origin": EVIL})
+    assert theirs.headers["access-control-allow-origin"] in ("*", EVIL)
+    assert ours.status_code == 200
+    assert "access-control-allow-origin" not in ours.headers
 
 
 # --- where nobody can look --------------------------------------------------------------------

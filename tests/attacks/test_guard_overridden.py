@@ -117,7 +117,8 @@ async def test_with_one_the_app_does_not_start(sqlite_url: str, how: str, where:
         async def send(message: Any) -> None:
             said.append(message)
 
-        await made.served({"type": "lifespan", "app": made.app, "state": {}}, receive, send)
+        with pytest.raises(ConfigurationError):
+            await made.served({"type": "lifespan", "app": made.app, "state": {}}, receive, send)
         assert said[-1]["type"] == "lifespan.startup.failed"
         assert "the guard 'role admin'" in said[-1]["message"]
     else:

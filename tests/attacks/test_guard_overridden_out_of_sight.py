@@ -84,7 +84,8 @@ async def test_behind_wrap(sqlite_url: str, around: str) -> None:
     async def send(message: Message) -> None:
         said.append(message)
 
-    await served({"type": "lifespan", "state": {}}, receive, send)
+    with pytest.raises(ConfigurationError):
+        await served({"type": "lifespan", "state": {}}, receive, send)
     assert said[-1]["type"] == "lifespan.startup.failed"
     assert re.search(TOLD, said[-1]["message"])
     assert await first(served, "/x") == 500

@@ -3,7 +3,7 @@ asked: CWE-862, CWE-863. What such a class does, nobody can tell; so it is decla
 """
 
 from collections.abc import Callable
-from functools import partial
+from functools import partial, wraps
 from typing import Annotated, Any
 
 import httpx2
@@ -36,6 +36,11 @@ async def guarded(request: AnyRequest) -> Response:
 
 async def guarded_not(request: AnyRequest) -> Response:
     return PlainTextResponse("for anyone")
+
+
+@authenticate
+def in_a_thread(request: AnyRequest) -> Response:
+    return PlainTextResponse("for who signed in")
 
 
 class OwnApp(Starlette):
@@ -141,6 +146,16 @@ def app_set(app: ASGIApp, route: Any = None) -> Any:
     return route
 
 
+def wrapped(inner: ASGIApp) -> ASGIApp:
+    """Calls itself what it wraps, by `__module__` too."""
+
+    @wraps(inner)
+    async def around(scope: Scope, receive: Receive, send: Send) -> None:
+        await (answer if scope["path"] == "/x" else inner)(scope, receive, send)
+
+    return around
+
+
 def below(route: BaseRoute) -> Callable[[FastAPI, Authward], None]:
     return lambda app, auth: app.router.routes.append(route)
 
@@ -182,8 +197,14 @@ WAYS = {
     "route's app, of another endpoint": below(
         app_set(request_response(lambda request: PlainTextResponse("for anyone")))
     ),
+    "route's app, of another endpoint with a guard": below(app_set(request_response(in_a_thread))),
+    "route's app, wrapped": below(app_set(wrapped(request_response(guarded)))),
     "route's app, of nothing": below(app_set(GZipMiddleware(PlainTextResponse("for anyone")))),
 }
+
+
+# These ask all the same.
+ASKING = {"endpoint", "route's app, of another endpoint with a guard"}
 
 
 def made(url: str, way: str, paths: tuple[str, ...] = ()) -> FastAPI:
@@ -206,7 +227,7 @@ async def test_it_is_not_served_undeclared(sqlite_url: str, way: str) -> None:
     assert "for anyone" not in refused.text
 
 
-@pytest.mark.parametrize("way", sorted(WAYS.keys() - {"endpoint"}))
+@pytest.mark.parametrize("way", sorted(WAYS.keys() - ASKING))
 async def test_who_knows_what_it_does_declares_it(sqlite_url: str, way: str) -> None:
     app = made(sqlite_url, way, ("/x",))
     assert (await ask(app)).status_code in (200, 307, 404)
@@ -236,11 +257,6 @@ class Things:
     @authenticate
     async def get(self, request: AnyRequest) -> Response:
         return PlainTextResponse("for who signed in")
-
-
-@authenticate
-def in_a_thread(request: AnyRequest) -> Response:
-    return PlainTextResponse("for who signed in")
 
 
 async def test_what_starlette_and_fastapi_make_is_known(sqlite_url: str) -> None:

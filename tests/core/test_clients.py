@@ -378,8 +378,10 @@ def test_one_proxy_is_a_list_too():
             ClientRule(text)
 
 
-@pytest.mark.parametrize("header", ["", "x forwarded", "x-forwarded-for:", "f\xf6rwarded", "a\n"])
-def test_a_header_that_is_none(header: str):
+@pytest.mark.parametrize(
+    "header", ["", "x forwarded", "x-forwarded-for:", "f\xf6rwarded", "a\n", None, b"a"]
+)
+def test_a_header_that_is_none(header: Any):
     with pytest.raises(ConfigurationError, match="Take 'x-forwarded-for' or 'forwarded'"):
         ClientRule(header=header)
 

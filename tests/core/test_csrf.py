@@ -251,8 +251,10 @@ def test_the_field_is_escaped():
     assert FIELD.html('"><b>').endswith('value="&quot;&gt;&lt;b&gt;">')
 
 
-@pytest.mark.parametrize("name", ["", "a b", "a&b", "a=b", "é", '"', "a[b]", "x" * 65, "a\n"])
-def test_a_name_that_browsers_would_write_otherwise_is_refused(name: str):
+@pytest.mark.parametrize(
+    "name", ["", "a b", "a&b", "a=b", "é", '"', "a[b]", "x" * 65, "a\n", 1, b"_csrf"]
+)
+def test_a_name_that_browsers_would_write_otherwise_is_refused(name: Any):
     with pytest.raises(ConfigurationError, match=r"form_field: .*'_csrf'"):
         FormField(name)
 

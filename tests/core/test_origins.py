@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authward.core.origins import configured_origin, parse_origin
+from authward.core.origins import Subdomains, configured_origin, parse_origin
 from authward.errors import ConfigurationError
 from tests.generating import few, many
 
@@ -123,3 +123,9 @@ def test_a_pattern_is_told_how_to_say_it_where_it_can_be_said():
         configured_origin("*.example.com:8443", "origins", below="of=[{}]")
     with pytest.raises(ConfigurationError, match=r"out$"):
         configured_origin("*.example.com:8443", "public_url")
+
+
+@pytest.mark.parametrize("written", ["https://*.example.com", "*.example.com"])
+def test_a_rule_for_all_below_needs_no_pattern(written: str):
+    with pytest.raises(ConfigurationError, match=r"^of: .*Did you mean 'https://example\.com'\?$"):
+        Subdomains(written, "of")

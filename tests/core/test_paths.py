@@ -51,6 +51,9 @@ def test_a_star_alone_after_the_slash_is_everything():
         ("/a?x=1", "Did you mean '/a'?"),
         ("/a/*/b", "Did you mean '/a/*'?"),
         ("/**", "Did you mean '/*'?"),
+        ("/items/{id}", "Did you mean '/items/*'?"),
+        ("/items/{id:int}/parts", "Did you mean '/items/*'?"),
+        ("/a%20b", "Did you mean '/a b'?"),
     ],
 )
 def test_what_is_no_path_is_refused_with_the_cure(path: str, cure: str):
@@ -58,6 +61,12 @@ def test_what_is_no_path_is_refused_with_the_cure(path: str, cure: str):
         Paths({path: 1}, "exempt")
     assert str(caught.value).startswith(f"exempt: '{path}'")
     assert str(caught.value).endswith(cure)
+
+
+def test_what_is_no_text_is_no_path():
+    table: Any = {1: True}
+    with pytest.raises(ConfigurationError, match=r"paths: 1 is no path\. Write it like '/upload"):
+        Paths(table, "paths")
 
 
 @pytest.mark.parametrize(

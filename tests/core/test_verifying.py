@@ -110,6 +110,7 @@ def test_a_private_jwk_is_refused_whole():
         ([], "there is none"),
         ([key(state="retired")], "there is none"),
         ({"keys": []}, r"keys=jwks\['keys'\]"),
+        (None, r"keys: None is no list\. Write keys=jwks\['keys'\]"),
         (["a-key-of-ours"], "has no kid"),
         ([public("EdDSA", kid=...)], "has no kid"),
         ([public("EdDSA", kid="short")], "has no kid"),

@@ -1,5 +1,6 @@
 """`wrap` and `principal` on any ASGI app, whatever framework made it."""
 
+import asyncio
 import subprocess
 import sys
 from collections.abc import Callable
@@ -204,11 +205,77 @@ class TestLifespan:
             return {"type": "lifespan.startup"}
 
         app = make_auth(database_url="sqlite:////nowhere/at/all.db").asgi()
-        import asyncio
-
-        asyncio.run(app({"type": "lifespan"}, receive, send))  # type: ignore[arg-type]
+        with pytest.raises(ConfigurationError):
+            asyncio.run(app({"type": "lifespan"}, receive, send))  # type: ignore[arg-type]
         assert sent[0]["type"] == "lifespan.startup.failed"
         assert "does not exist" in sent[0]["message"]
+
+
+async def goes_on(scope: Any, receive: Any, send: Any) -> None:
+    with suppress(Exception):
+        await receive()
+    await send({"type": "lifespan.startup.complete"})
+
+
+async def makes_another_error_of_it(scope: Any, receive: Any, send: Any) -> None:
+    with suppress(Exception):
+        await receive()
+    raise RuntimeError("of the app")
+
+
+@pytest.mark.parametrize("app", [Starlette(), goes_on, makes_another_error_of_it])
+def test_a_start_that_fails_ends_a_test_with_its_error(
+    make_auth: Callable[..., Authward], app: Any
+) -> None:
+    """Told and not raised, Starlette's client took it for a start, and waited for ever at its
+    end.
+    """
+    sent: list[str] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message["type"])
+
+    async def receive() -> Any:
+        return {"type": "lifespan.startup"}
+
+    served: Any = make_auth(database_url="sqlite:////nowhere/at/all.db").wrap(app)
+    with pytest.raises(ConfigurationError, match="does not exist"):
+        asyncio.run(served({"type": "lifespan", "state": {}}, receive, send))
+    assert sent == ["lifespan.startup.failed"]
+
+
+def test_tests_of_an_app_that_does_not_start_say_why(make_auth: Callable[..., Authward]) -> None:
+    served = make_auth(database_url="sqlite:////nowhere/at/all.db").asgi()
+    with pytest.raises(ConfigurationError, match="does not exist"), TestClient(served):
+        pass
+
+
+@pytest.mark.parametrize("told", [False, True])
+def test_what_the_app_itself_refuses_is_told_once(auth: Authward, told: bool) -> None:
+    sent: list[str] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        if told:
+            await send({"type": "lifespan.startup.failed", "message": "wrong"})
+        raise ConfigurationError("wrong")
+
+    async def send(message: Any) -> None:
+        sent.append(message["type"])
+
+    async def receive() -> Any:
+        return {"type": "lifespan.startup"}
+
+    async def start() -> None:
+        served: Any = auth.wrap(app)
+        try:
+            await served({"type": "lifespan", "state": {}}, receive, send)
+        finally:
+            await auth.shutdown()
+
+    with pytest.raises(ConfigurationError, match="wrong"):
+        asyncio.run(start())
+    assert sent == ["lifespan.startup.failed"]
 
 
 def test_our_own_app(auth: Authward) -> None:

@@ -1,11 +1,16 @@
 """`/docs` of our own server and of an installed FastAPI app: its own policy wins, and is kept."""
 
+import re
 from collections.abc import Callable
 from shutil import which
+from urllib.parse import urljoin
 
 import pytest
 from fastapi import FastAPI
 from playwright.async_api import async_playwright
+from starlette.applications import Starlette
+from starlette.routing import Mount
+from starlette.testclient import TestClient
 from starlette.types import ASGIApp
 
 from authward import Authward
@@ -37,6 +42,20 @@ async def test_the_docs_page_keeps_its_own_policy(in_production: Make, whose: st
     async with serving(auth, DOCS[whose](auth)) as client:
         complete(await client.get("/docs"), 200, content_security_policy=DOCS_POLICY)
         complete(await client.get("/openapi.json"), 200)
+
+
+@pytest.mark.parametrize("mount", ["", "/v1"])
+@pytest.mark.parametrize("docs_url", ["/", "/docs", "/docs/", "/a/docs"])
+def test_whatever_the_page_loads_is_there(make_auth: Make, docs_url: str, mount: str) -> None:
+    auth, app = make_auth(), FastAPI(docs_url=docs_url)
+    auth.install(app, deny_by_default=True)
+    whole: ASGIApp = Starlette(routes=[Mount(mount, app)]) if mount else app
+    with TestClient(whole, base_url="http://localhost") as client:
+        page = client.get(mount + docs_url)
+        named = re.findall(r'(?:src|href|data-document)="((?!data:)[^"]+)"', page.text)
+        assert len(named) == 6
+        for one in named:
+            assert client.get(urljoin(str(page.url), one)).status_code == 200, one
 
 
 @pytest.mark.browser

@@ -1,5 +1,6 @@
 """All protections together: every answer carries the complete header set, whoever made it."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -11,13 +12,14 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from authward import Authward
 from authward.errors import Unavailable
 from authward.services.throttling import Throttling
 from tests.cheap import make_hashing_cheap
 from tests.faces.serving import EVIL, PAGE, complete, serving
+from tests.middleware.driving import http_scope
 
 Make = Callable[..., Authward]
 
@@ -274,3 +276,57 @@ async def test_a_bare_app_that_raises(in_production: Make, begun: bool) -> None:
                 await client.get("/")
         else:
             complete(await client.get("/"), 500)
+
+
+@pytest.mark.parametrize("wraps", [True, False])
+async def test_an_app_that_waits_for_what_was_cancelled(in_production: Make, wraps: bool) -> None:
+    """That is no failure to Python, and nobody cancelled the request."""
+
+    async def waits(request: Request) -> Response:
+        job = asyncio.ensure_future(asyncio.Event().wait())
+        job.cancel()
+        await job
+        raise AssertionError("not reached")
+
+    auth, app = in_production(**ANYTHING_BUT_FEW), Starlette(routes=[Route("/", waits)])
+    if not wraps:
+        auth.install(app)
+    async with serving(auth, auth.wrap(app) if wraps else app) as client:
+        complete(await client.get("/"), 500)
+
+
+async def test_a_request_that_is_cancelled_is_not_answered(in_production: Make) -> None:
+    begun, said = asyncio.Event(), list[Message]()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    async def receive() -> Message:
+        raise AssertionError("there is no body")
+
+    async def send(message: Message) -> None:
+        said.append(message)
+
+    auth = in_production(**ANYTHING_BUT_FEW)
+    await auth.startup()
+    request = asyncio.ensure_future(
+        auth.wrap(app)(http_scope(headers=[(b"host", b"localhost")]), receive, send)
+    )
+    await begun.wait()
+    request.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await request
+    await auth.shutdown()
+    assert said == []
+
+
+async def test_headers_that_are_none(in_production: Make) -> None:
+    """Nothing was sent by then, so it is ours to say what failed."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": None})
+
+    auth = in_production(**ANYTHING_BUT_FEW)
+    async with serving(auth, auth.wrap(app)) as client:
+        complete(await client.get("/"), 500)

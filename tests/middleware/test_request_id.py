@@ -122,8 +122,8 @@ async def test_what_is_no_request_goes_straight_on():
     assert seen == [({"type": "lifespan"}, receive, send)]
 
 
-@pytest.mark.parametrize("header", ["", "x id", "x-id:", "x-id\r\nset-cookie"])
-def test_a_header_that_is_none_does_not_start(header: str):
+@pytest.mark.parametrize("header", ["", "x id", "x-id:", "x-id\r\nset-cookie", None, b"x-id"])
+def test_a_header_that_is_none_does_not_start(header: Any):
     with pytest.raises(ConfigurationError, match="header: "):
         RequestId(tells, header=header)
 

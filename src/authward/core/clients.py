@@ -211,7 +211,8 @@ class ClientRule:
 
 def check_header(option: str, name: str) -> str:
     """The name of the header that proxies say the client in. Raises ConfigurationError."""
-    if _HEADER.fullmatch(name.lower()) is None:
+    given: object = name
+    if not isinstance(given, str) or _HEADER.fullmatch(given.lower()) is None:
         raise ConfigurationError(
             f"{option}: '{name}' is no header's name. Take 'x-forwarded-for' or 'forwarded'"
         )

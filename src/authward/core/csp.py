@@ -73,6 +73,9 @@ class ContentSecurityPolicy:
     def __post_init__(self) -> None:
         for option in ("defaults", "report_only", "dangerously_without_default_src"):
             flag(f"content_security_policy: {option}", getattr(self, option))
+        given: object = self.directives
+        if not isinstance(given, Mapping):
+            raise wrong(f"directives: {given!r} is none. Write {{'img-src': (\"'self'\",)}}")
         laid: dict[str, Sources | None] = {}
         for name, sources in self.directives.items():
             known = directive_name(name)

@@ -81,10 +81,12 @@ _VALUED = re.compile(r"(nonce|sha256|sha384|sha512)-[^.]*", re.ASCII | re.IGNORE
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.ASCII | re.IGNORECASE)
 _LABELS = r"[a-z0-9-]+(\.[a-z0-9-]+)*"
 _HOST = re.compile(
-    rf"([a-z][a-z0-9+.-]*://)?(\*|(\*\.)?{_LABELS}\.?)(:([0-9]{{1,5}}|\*))?(/([^/?#][^?#]*)?)?",
+    rf"([a-z][a-z0-9+.-]*://)?(\*|(\*\.)?{_LABELS}\.?)(:([0-9]{{1,5}}|\*))?(?P<path>/([^/?#][^?#]*)?)?",
     re.ASCII | re.IGNORECASE,
 )
-_BARE_SCHEMES = frozenset({"about", "blob", "data", "filesystem", "http", "https", "ws", "wss"})
+_BARE_SCHEMES = frozenset(
+    {"about", "blob", "data", "filesystem", "http", "https", "mediastream", "ws", "wss"}
+)
 # A ';' would begin another directive, a ',' another policy (CSP injection).
 _UNSAFE = re.compile(r"[^!-~]|[;,]")
 
@@ -120,7 +122,7 @@ def check_sources(name: str, sources: Sources) -> None:
         none = "(\"'none'\",) to forbid all, or " if name in _LISTS else ""
         raise wrong(f"{name}: is empty. Give {none}None to leave the directive out")
     for one in sources:
-        if isinstance(one, str):
+        if one is not NONCE:
             _check_text(name, one)
         if not has_sense(name, one):
             shown = "NONCE" if one is NONCE else f"{one}"
@@ -146,6 +148,9 @@ def _check_together(name: str, sources: Sources) -> None:
 
 def _check_text(name: str, source: str) -> None:
     """Raises ConfigurationError unless `source` is one well-formed source or token."""
+    given: object = source
+    if not isinstance(given, str):
+        raise wrong(f"{name}: {given!r} is no text. A source is one, or NONCE")
     bad = _UNSAFE.search(source)
     if bad is not None or not source:
         what = f"has {bad[0]!r} in it" if bad else "is empty"
@@ -163,10 +168,21 @@ def _check_text(name: str, source: str) -> None:
         _check_quoted(name, inner)
     elif source.lower() in _BARE_SCHEMES:
         raise wrong(f"{name}: {source!r} would be a host. Did you mean '{source}:'?")
-    elif not _SCHEME.fullmatch(source) and not _HOST.fullmatch(source):
+    elif not _SCHEME.fullmatch(source):
+        _check_address(name, source, inner)
+
+
+def _check_address(name: str, source: str, inner: str) -> None:
+    found = _HOST.fullmatch(source)
+    if found is None:
         guess = get_close_matches(inner.lower(), sorted(_WHERE), 1) if inner != source else ()
         cure = f"Did you mean \"'{guess[0]}'\"?" if guess else "Write it like 'https://a.example'"
         raise wrong(f"{name}: {source!r} is no source. {cure}")
+    if (found["path"] or "").endswith("*"):
+        raise wrong(
+            f"{name}: in {source!r} the '*' of the path stands for itself. All below a folder is "
+            f"'{source.rpartition('/')[0]}/'"
+        )
 
 
 def _check_quoted(name: str, inner: str) -> None:

@@ -132,7 +132,8 @@ class FormField:
     __slots__ = ("_pairs", "name")
 
     def __init__(self, name: str) -> None:
-        if not _PLAIN_NAME.fullmatch(name):
+        given: object = name
+        if not isinstance(given, str) or not _PLAIN_NAME.fullmatch(given):
             raise ConfigurationError(
                 f"form_field: {name!r} is no plain field name. Use '_csrf', or letters and digits"
             )

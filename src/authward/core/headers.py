@@ -243,7 +243,9 @@ def _check_choice(option: str, value: object, choices: Sequence[str]) -> None:
     given = value if isinstance(value, tuple) and option == "referrer_policy" else (value,)
     if value is None:
         return
-    if not given or len(set(given)) < len(given):
+    if isinstance(value, list) and option == "referrer_policy":
+        raise ConfigurationError(f"{option}: {value!r} is not a tuple. Did you mean {(*value,)}?")
+    if not given or any(given.count(one) > 1 for one in given):
         raise ConfigurationError(f"{option}: {value!r} is empty or says a word twice")
     for one in given:
         if one not in choices:

@@ -73,6 +73,18 @@ def check_apex(host: str, option: str, written: str) -> None:
         )
 
 
+def configured_host(text: str) -> str:
+    """The name of a host that a setting lists; its port does not count. Raises ConfigurationError
+    for what no Host header could name.
+    """
+    host = host_name(text)
+    if host is not None and (host[0] == "[" or _NAME.fullmatch(host)):
+        return host
+    if "*" in text:
+        raise _no_host(text, "Names are compared whole. Write each out")
+    raise _no_host(text, _meant(text))
+
+
 class HostList:
     """Hosts by their exact name, and by `*.example.com` all names below one, never that one itself.
     Ports are not compared. This machine's own names count only if listed.
@@ -120,9 +132,12 @@ def _exact(text: str) -> str:
         )
     if "*" in text:
         raise _no_host(text, "'*.example.com' stands for all names below one")
-    inner = text.partition("://")[2].partition("/")[0] or f"[{text}]"
-    guess = host_name(inner)
-    raise _no_host(text, f"Did you mean '{guess}'?" if guess else "")
+    raise _no_host(text, _meant(text))
+
+
+def _meant(text: str) -> str:
+    guess = host_name(text.partition("://")[2].partition("/")[0] or f"[{text}]")
+    return f"Did you mean '{guess}'?" if guess else ""
 
 
 def _parent(text: str) -> str:

@@ -95,7 +95,9 @@ class Subdomains:
     __slots__ = ("_apex", "_port", "_scheme", "apex")
 
     def __init__(self, written: str, option: str) -> None:
-        parsed = configured_origin(written.replace("://*.", "://", 1), option)
+        pattern = _PATTERN.fullmatch(written)
+        plain = f"{pattern[1] or 'https://'}{pattern[2]}" if pattern else written
+        parsed = configured_origin(plain, option)
         if parsed != parse_origin(written):
             raise ConfigurationError(
                 f"{option}: '{written}' has a wildcard. All names below are meant anyway. "

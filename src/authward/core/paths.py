@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Generic, TypeVar
+from urllib.parse import unquote
 
 from authward.errors import ConfigurationError
 
@@ -41,6 +42,9 @@ class Paths(Generic[T]):
 
 
 def _check(path: str, option: str) -> None:
+    given: object = path
+    if not isinstance(given, str):
+        raise ConfigurationError(f"{option}: {given!r} is no path. Write it like '/upload/*'")
     if not path.startswith("/"):
         guess = path.lstrip("*/")
         raise ConfigurationError(
@@ -54,6 +58,18 @@ def _check(path: str, option: str) -> None:
         guess = path.partition("*")[0]
         raise ConfigurationError(
             f"{option}: '{path}' has a '*' that is not its end. Did you mean '{guess}*'?"
+        )
+    # What a client sends has neither by the time it is compared: a limit there would never count.
+    if "{" in path:
+        guess = path.partition("{")[0]
+        raise ConfigurationError(
+            f"{option}: '{path}' is the pattern of a route, and here only a '*' at the end stands "
+            f"for anything. Did you mean '{guess}*'?"
+        )
+    if unquote(path) != path:
+        raise ConfigurationError(
+            f"{option}: '{path}' is encoded, and paths are compared decoded. "
+            f"Did you mean '{unquote(path)}'?"
         )
 
 

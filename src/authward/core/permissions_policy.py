@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 
 from authward.core.origins import configured_origin
+from authward.core.paths import several
 from authward.errors import ConfigurationError
 
 _FEATURE = re.compile(r"[a-z][a-z0-9-]*", re.ASCII)
@@ -55,6 +56,11 @@ class PermissionsPolicy:
     defaults: bool = True
 
     def __post_init__(self) -> None:
+        given: object = self.features
+        if not isinstance(given, Mapping):
+            raise ConfigurationError(
+                f"permissions_policy: features: {given!r} is none. Write {{'camera': ('self',)}}"
+            )
         for name, allowed in self.features.items():
             where = f"permissions_policy: {name}"
             _check_name(where, name)
@@ -97,7 +103,7 @@ def _check_allowed(where: str, allowed: tuple[str, ...]) -> None:
         )
     if "*" in allowed and len(allowed) > 1:
         raise ConfigurationError(f"{where}: '*' is everybody. Give it alone, or list who may")
-    for one in allowed:
+    for one in several(where, allowed):
         bare = one.strip("'\"")
         if bare in ("none", "src"):
             raise ConfigurationError(f"{where}: {one!r} means nothing here. () is nobody")

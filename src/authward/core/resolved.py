@@ -27,7 +27,6 @@ class OpenPaths:
                 f"{option}: '/*' would let everybody in everywhere. Name single paths, "
                 "like '/health' or '/hooks/*'"
             )
-        self._paths = Paths(paths, option)
         for path in paths:
             # '/static/.*' is for files like '/static/.well-known'.
             if _UNRESOLVED.search(path):
@@ -35,6 +34,7 @@ class OpenPaths:
                     f"{option}: '{path}' may be taken for another path, and would never be let "
                     "alone. Write it without '//', '/./', '/../', '\\' and what decodes to them"
                 )
+        self._paths = Paths(paths, option)
 
     def hold(self, path: str, root: str = "") -> bool:
         """Whether this path is one of them, as the app's own routes see it: below its mount. `path`

@@ -103,6 +103,9 @@ class VerifyingRing(JoseRing):
 def _several(keys: Iterable[Key | Jwk]) -> Iterable[Key | Jwk]:
     if isinstance(keys, Mapping):
         raise ConfigurationError("keys: takes the list. Did you mean keys=jwks['keys']?")
+    given: object = keys
+    if not isinstance(given, Iterable):
+        raise ConfigurationError(f"keys: {given!r} is no list. Write keys=jwks['keys']")
     return keys
 
 

@@ -59,7 +59,6 @@ class Exchange:
         ):
             return self._hold(message)
         if kind == "http.response.start" or kind == "websocket.http.response.start":
-            self.started = True
             own_id = (b"x-request-id", self.request_id.encode())
             decision = self.decision
             if decision is None or self.style is None:
@@ -72,6 +71,7 @@ class Exchange:
             headers = merged(message.get("headers", ()), added, self.names)
             # A copy: an app may send the same message to everybody.
             message = {**message, "headers": headers}
+            self.started = True
         return self._send(message)
 
     def refused(self, refusal: Refusal) -> None:

@@ -15,7 +15,7 @@ from authward.ports import Clock
 
 
 class TrustedHost:
-    """Refuses requests and WebSockets for other hosts with 400 `malformed_request`: those whose
+    """Refuses requests for other hosts with 400 `malformed_request`, and WebSockets: those whose
     Host is not in `hosts`, malformed, missing or there twice.
 
     `hosts` are exact names, and `*.example.com` for all names below one. This machine's own names

@@ -59,7 +59,8 @@ class RequestId:
         trust_incoming: bool = False,
         chance: Chance = os.urandom,
     ) -> None:
-        if not is_header_name(header.lower()):
+        given: object = header
+        if not isinstance(given, str) or not is_header_name(given.lower()):
             raise ConfigurationError(
                 f"header: '{header}' is not a header's name. Write it like 'x-request-id'"
             )

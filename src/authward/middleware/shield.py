@@ -17,7 +17,7 @@ know: ours check it themselves (`http/cookies.py`), an app's by `authward.middle
 from __future__ import annotations
 
 import logging
-from asyncio import get_running_loop
+from asyncio import CancelledError, current_task, get_running_loop
 from collections.abc import Callable, Collection, Iterable
 from functools import partial
 
@@ -128,6 +128,12 @@ class Shield:
                 await self._app(scope, receive, exchange.send)
             if exchange.held is not None:
                 await exchange.release()
+        except CancelledError as error:
+            # Who waits for what was cancelled elsewhere raises this, and the request goes on.
+            task = current_task()
+            if task is None or task.cancelling():
+                raise
+            await self._failed(scope, exchange, error)
         except Exception as error:
             await self._failed(scope, exchange, error)
         finally:
@@ -227,7 +233,7 @@ class Shield:
             raise refusal
         self._on.reports.note(protection, refusal, scope)
 
-    async def _failed(self, scope: Scope, exchange: Exchange, error: Exception) -> None:
+    async def _failed(self, scope: Scope, exchange: Exchange, error: BaseException) -> None:
         """Answer what was raised."""
         refusal = _refusal_behind(error, exchange.refusals or ())
         if refusal is None:

@@ -95,7 +95,7 @@ def docs_routes(
     return [
         Route(path, page, name=f"authward:{path}"),
         *(
-            Route(f"{path}/{name}", File(kind, (folder / name).read_bytes, clock))
+            Route(f"{path.rstrip('/')}/{name}", File(kind, (folder / name).read_bytes, clock))
             for name, kind, folder in own + theirs
         ),
     ]
@@ -107,7 +107,7 @@ def docs_page(path: str, document: str, title: str) -> bytes:
     values = {
         "title": title,
         "document": relpath(document, folder),
-        "assets": path.rpartition("/")[2],
+        "assets": path.rpartition("/")[2] or ".",  # of "/" and "/docs/"
     }
     template = Template((HERE / "docs.html").read_text(encoding="utf-8"))
     return template.substitute({name: escape(value) for name, value in values.items()}).encode()
