@@ -204,6 +204,38 @@ class TestPostgres:
         await until(lambda: len(heard) > 1)
         await wakes.stop()
 
+    async def test_a_stop_in_the_moment_it_begins_to_listen(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As of a command that is done at once. It would wait for its end for ever."""
+        asked, answer = asyncio.Event(), asyncio.Event()
+
+        class Connection:
+            terminated = False
+
+            def add_termination_listener(self, _: object) -> None: ...
+
+            async def add_listener(self, *_: object) -> None:
+                asked.set()
+                await answer.wait()
+
+            def terminate(self) -> None:
+                self.terminated = True
+
+        connection = Connection()
+
+        async def connect(*_: object, **__: object) -> Connection:
+            return connection
+
+        monkeypatch.setattr(asyncpg, "connect", connect)
+        wakes = PostgresWakes("postgresql://nowhere")
+        await wakes.start(lambda: None)
+        await asked.wait()
+        answer.set()
+        async with asyncio.timeout(60):
+            await wakes.stop()
+        assert connection.terminated
+
 
 class TestRedis:
     async def test_a_commit_reaches_another_process_at_once(

@@ -67,16 +67,18 @@ class PostgresWakes:
         try:
             ended = asyncio.Event()
             connection.add_termination_listener(lambda _: ended.set())
-            await asyncio.wait_for(
-                connection.add_listener(CHANNEL, lambda *_: wake()), self._patience
-            )
+            # Not wait_for, which on Python 3.11 loses a cancellation that comes together with what
+            # it waits for: `stop` would wait for ever.
+            async with asyncio.timeout(self._patience):
+                await connection.add_listener(CHANNEL, lambda *_: wake())
             if self._lost:
                 log.warning("changes are pushed by PostgreSQL again")
             self._lost, self._pause = False, FIRST_PAUSE_S
             wake()  # for what was told while nobody listened
             while not ended.is_set():
                 try:
-                    await asyncio.wait_for(ended.wait(), self._sign_of_life)
+                    async with asyncio.timeout(self._sign_of_life):
+                        await ended.wait()
                 except TimeoutError:
                     await connection.execute("SELECT 1", timeout=self._patience)
         finally:
