@@ -863,6 +863,18 @@ class TestEditedRows:
         await store.chains.checkpoint()
         await self.read(store, edit)
 
+    async def test_a_detail_that_was_laid_out_anew_is_still_one(
+        self, stores: Stores, sqlite_database: str
+    ) -> None:
+        """As a copy of the table may do it: marks that no terminal may see are legal in JSON."""
+        store = await stores(sqlite_database)
+        await store.chains.checkpoint()
+        await store.audit.record([happened("it", detail={"a": 1, "b": "two"})])
+        edit = "detail = '{' || char(10) || ' \"a\" : 1, \"b\" : \"t' || char(8203) || 'wo\"}'"
+        await run(store, f"UPDATE audit_events SET {edit}")
+        [row] = await store.audit.latest(1)
+        assert row.event.detail == {"a": 1, "b": "t\\x200bwo"}
+
     async def read(self, store: SqlStore, edit: str) -> None:
         trail = Trail(store.audit, store.chains, TurnedClock(), retention=None)
         await store.audit.record([happened(f"n{number}", detail={"a": 1}) for number in range(7)])

@@ -38,7 +38,7 @@ STORED = [
 
 def readable(row: Row[Any]) -> AuditRow:
     """What a row of `COLUMNS` says."""
-    kind, outcome, actor, subject, session, *client, detail = map(_text, row[2:])
+    kind, outcome, actor, subject, session, *client = map(_text, row[2:-1])
     by = Client(*(one or "" for one in client))
     event = Event(
         kind or "",
@@ -47,14 +47,18 @@ def readable(row: Row[Any]) -> AuditRow:
         actor,
         subject,
         session,
-        _detail(detail or ""),
+        _detail(_decoded(row[-1]) or ""),
     )
     return AuditRow(row.id, row.at, event)
 
 
 def _text(stored: str | bytes | None) -> str | None:
-    told = stored.decode(errors="replace") if isinstance(stored, bytes) else stored
+    told = _decoded(stored)
     return None if told is None else _shown(told)
+
+
+def _decoded(stored: str | bytes | None) -> str | None:
+    return stored.decode(errors="replace") if isinstance(stored, bytes) else stored
 
 
 def _shown(told: str) -> str:
@@ -68,7 +72,7 @@ def _detail(stored: str) -> dict[str, str | int]:
         found = None
     if isinstance(found, dict) and all(map(_plain, (*found, *found.values()))):
         return {_shown(name): _value(one) for name, one in found.items()}
-    return {"unreadable": stored[:_SHOWN]}
+    return {"unreadable": _shown(stored[:_SHOWN])}
 
 
 def _value(one: str | int) -> str | int:
