@@ -1,5 +1,6 @@
 """The promises of `AuditChains`, and those of `AuditLog` that touch them."""
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from authward.core.chain_proof import Problem, Proof, Prover
 from authward.errors import Unavailable
 from authward.ports import AuditQuery, AuditRow
 from authward.services.trail import Trail, row_data
-from authward.stores import proving, pruned
+from authward.stores import proving, pruned, pruning, signed
 from authward.stores.heads import PAGE
 from authward.stores.sql import SqlStore
 from tests.attacks.test_audit_tampering import dumped, put
@@ -569,6 +570,25 @@ class TestPruning:
         assert await begun.chains.prune(between, silent) == (350, None)
         proof = await proof_of(begun)
         assert (proof.holds, proof.rows) == (True, 3)
+
+    async def test_what_is_being_deleted_when_it_is_cancelled_is_told(
+        self, begun: SqlStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A transaction ends even if who waits for it does not: rows would be gone, by nobody."""
+        await begun.audit.record([happened(subject=f"n{number}") for number in range(300)])
+        trail = Trail(begun.audit, begun.chains, TurnedClock(), retention=None)
+        deleting = asyncio.create_task(trail.prune(2**60, silent))
+
+        async def stopped(*args: Any) -> Any:
+            deleting.cancel()
+            return await signed.put(*args)
+
+        monkeypatch.setattr(pruning, "put", stopped)
+        with pytest.raises(asyncio.CancelledError):
+            await deleting
+        told, *left = await begun.audit.latest(999)
+        assert (told.event.kind, told.event.detail["rows"], len(left)) == ("audit.pruned", 250, 50)
+        assert (await proof_of(begun)).holds
 
     async def test_what_checkpoints_tell_is_read_once_and_in_pages(
         self, begun: SqlStore, clock: TurnedClock, monkeypatch: pytest.MonkeyPatch
