@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import socket
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from authward.errors import Unavailable
 from authward.ports import AuditQuery, AuditRow
 from authward.services.trail import Trail, row_data
 from authward.stores import proving, pruned, pruning, signed
+from authward.stores.database import SQLITE_READERS
 from authward.stores.heads import PAGE
 from authward.stores.sql import SqlStore
 from tests.attacks.test_audit_tampering import dumped, put
@@ -150,6 +153,27 @@ class TestVerifying:
         with pytest.raises(Unavailable):
             await store.chains.verify({}, cut)
         assert (await proof_of(store)).holds
+
+    @pytest.mark.postgres
+    async def test_a_postgresql_that_takes_no_connection_is_unavailable(
+        self, stores: Stores
+    ) -> None:
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))  # and nobody listens
+            port = taken.getsockname()[1]
+            store = await stores(f"postgresql://nobody@127.0.0.1:{port}/none")
+            with pytest.raises(Unavailable, match="ConnectionRefused"):
+                await proof_of(store)
+
+    async def test_so_is_one_whose_connections_are_all_lent(
+        self, stores: Stores, sqlite_database: str
+    ) -> None:
+        store = await stores(sqlite_database, patience=0.01)
+        async with AsyncExitStack() as stack:
+            for _ in range(SQLITE_READERS):
+                await stack.enter_async_context(store.database.snapshot())
+            with pytest.raises(Unavailable, match="limit"):
+                await proof_of(store)
 
     async def test_an_sqlite_file_that_is_broken_is_unavailable(
         self, stores: Stores, sqlite_database: str
