@@ -8,10 +8,11 @@ from collections.abc import AsyncIterator
 import pytest
 
 from authward.ports import AuditQuery
+from authward.services.trail import Trail
 from authward.stores import proving
 from authward.stores.sql import SqlStore
 from tests.contracts.fixtures import Stores
-from tests.contracts.making import happened
+from tests.contracts.making import TurnedClock, happened
 from tests.contracts.test_audit_chains import proof_of, run
 
 WITHOUT_A_KEY = {
@@ -58,6 +59,19 @@ async def test_a_row_without_an_id(open_table: SqlStore) -> None:
     assert "forged" in [row.event.kind for row in shown]
     proof = await proof_of(open_table)
     assert [one.why for one in proof.problems] == ["of 6 rows only 5 have an id of their own"]
+
+
+async def test_the_rest_is_read_to_its_end(open_table: SqlStore) -> None:
+    """What comes after a row without an id is no page from the beginning again, for ever."""
+    await run(open_table, ADD % "NULL")
+    there = [row.id for row in await open_table.audit.latest(9)][::-1]
+    trail = Trail(open_table.audit, open_table.chains, TurnedClock(), retention=None)
+    found = []
+    async for row in trail.rows(AuditQuery()):
+        found.append(row.id)
+        assert len(found) < 9
+    assert found == there == sorted(there)
+    assert len(found) == 5
 
 
 async def test_rows_of_one_id_where_a_batch_ends(

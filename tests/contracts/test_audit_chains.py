@@ -1,6 +1,9 @@
 """The promises of `AuditChains`, and those of `AuditLog` that touch them."""
 
+import asyncio
 import json
+import socket
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,8 @@ from authward.core.chain_proof import Problem, Proof, Prover
 from authward.errors import Unavailable
 from authward.ports import AuditQuery, AuditRow
 from authward.services.trail import Trail, row_data
-from authward.stores import proving, pruned
+from authward.stores import proving, pruned, pruning, signed
+from authward.stores.database import SQLITE_READERS
 from authward.stores.heads import PAGE
 from authward.stores.sql import SqlStore
 from tests.attacks.test_audit_tampering import dumped, put
@@ -149,6 +153,27 @@ class TestVerifying:
         with pytest.raises(Unavailable):
             await store.chains.verify({}, cut)
         assert (await proof_of(store)).holds
+
+    @pytest.mark.postgres
+    async def test_a_postgresql_that_takes_no_connection_is_unavailable(
+        self, stores: Stores
+    ) -> None:
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))  # and nobody listens
+            port = taken.getsockname()[1]
+            store = await stores(f"postgresql://nobody@127.0.0.1:{port}/none")
+            with pytest.raises(Unavailable, match="ConnectionRefused"):
+                await proof_of(store)
+
+    async def test_so_is_one_whose_connections_are_all_lent(
+        self, stores: Stores, sqlite_database: str
+    ) -> None:
+        store = await stores(sqlite_database, patience=0.01)
+        async with AsyncExitStack() as stack:
+            for _ in range(SQLITE_READERS):
+                await stack.enter_async_context(store.database.snapshot())
+            with pytest.raises(Unavailable, match="limit"):
+                await proof_of(store)
 
     async def test_an_sqlite_file_that_is_broken_is_unavailable(
         self, stores: Stores, sqlite_database: str
@@ -569,6 +594,25 @@ class TestPruning:
         assert await begun.chains.prune(between, silent) == (350, None)
         proof = await proof_of(begun)
         assert (proof.holds, proof.rows) == (True, 3)
+
+    async def test_what_is_being_deleted_when_it_is_cancelled_is_told(
+        self, begun: SqlStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A transaction ends even if who waits for it does not: rows would be gone, by nobody."""
+        await begun.audit.record([happened(subject=f"n{number}") for number in range(300)])
+        trail = Trail(begun.audit, begun.chains, TurnedClock(), retention=None)
+        deleting = asyncio.create_task(trail.prune(2**60, silent))
+
+        async def stopped(*args: Any) -> Any:
+            deleting.cancel()
+            return await signed.put(*args)
+
+        monkeypatch.setattr(pruning, "put", stopped)
+        with pytest.raises(asyncio.CancelledError):
+            await deleting
+        told, *left = await begun.audit.latest(999)
+        assert (told.event.kind, told.event.detail["rows"], len(left)) == ("audit.pruned", 250, 50)
+        assert (await proof_of(begun)).holds
 
     async def test_what_checkpoints_tell_is_read_once_and_in_pages(
         self, begun: SqlStore, clock: TurnedClock, monkeypatch: pytest.MonkeyPatch

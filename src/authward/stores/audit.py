@@ -39,6 +39,9 @@ _LOWEST, _HIGHEST = -(2**63), 2**63 - 1
 _WIDTH = len(STORED)
 
 _at, _id = audit_events.c.at, audit_events.c.id
+# Nothing comes after a row without an id, as there may be where somebody took the key off the
+# table: whoever reads on from there begins anew.
+_THERE = _id.is_not(None)
 _WANTED = bindparam("wanted", type_=Text())
 _OF = (
     select(_id)
@@ -78,7 +81,7 @@ class SqlAudit:
         await self._database.write(work)
 
     async def latest(self, limit: int) -> list[AuditRow]:
-        return await self._rows(select(*COLUMNS).order_by(_id.desc()).limit(limit))
+        return await self._rows(select(*COLUMNS).where(_THERE).order_by(_id.desc()).limit(limit))
 
     async def page(
         self, query: AuditQuery, limit: int, *, before: tuple[int, int] | None
@@ -87,8 +90,7 @@ class SqlAudit:
 
     async def after(self, query: AuditQuery, limit: int, *, last: int | None) -> list[AuditRow]:
         found = select(*COLUMNS).where(*_conditions(query, by_id=True))
-        if last is not None:
-            found = found.where(_id > last)
+        found = found.where(_THERE if last is None else _id > last)
         if query.user is not None:
             found = found.where(
                 or_(audit_events.c.subject == query.user, audit_events.c.actor == query.user)

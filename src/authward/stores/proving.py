@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack
 from typing import Any
 
 from sqlalchemy import BigInteger, Row, Select, bindparam, func, select
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from authward.core.anchors import Anchors
 from authward.core.audit_rows import StoredRow
@@ -36,7 +38,11 @@ async def prove(
     """`AuditChains.verify`."""
     prover = Prover(keys, anchors)
     try:
-        async with database.snapshot() as read:
+        async with AsyncExitStack() as stack:
+            try:
+                read = await stack.enter_async_context(database.snapshot())
+            except (PoolTimeout, OSError) as error:
+                raise Unavailable(f"database: {said(error)}", retry_after=1) from error
             await _tell_all(read, prover, on_rows)
     except DBAPIError as error:
         # No second try: what one snapshot told so far does not fit another.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from itertools import takewhile
 from typing import Any
@@ -109,11 +110,10 @@ class Pruning:
             parts.append(partial(self._prune_old, told, before))
             for part in parts:
                 while told.prover.problem is None:
-                    some = await database.write(partial(self._alone, told, part))
-                    if not some:
+                    writing = database.write(partial(self._alone, told, part))
+                    before_it, done = done, await _counted(writing, done, on_rows)
+                    if done == before_it:
                         break
-                    done += some
-                    on_rows(done)
         except DBAPIError as error:
             self._unless_text(error)
             told.prover.unreadable(None, "a checkpoint, or the head of a chain,")
@@ -187,3 +187,22 @@ class Pruning:
             left = number - some, highest
             await put(tx, self._chains, last, body_of(heads=(), everything="", unchained=left))
         return some
+
+
+async def _counted(
+    writing: Coroutine[Any, Any, int], done: int, on_rows: Callable[[int], None]
+) -> int:
+    """How many rows are deleted now, and `done` before. `on_rows` is told though whoever waits is
+    cancelled meanwhile: the transaction ends as it would.
+    """
+    task = asyncio.create_task(writing)
+    try:
+        await asyncio.wait([task])
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        if not task.cancelled() and task.exception() is None and task.result():
+            on_rows(done + task.result())
+        raise
+    if some := await task:
+        on_rows(done + some)
+    return done + some
