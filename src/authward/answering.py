@@ -100,6 +100,11 @@ def trusted(what: object) -> bool:
     return {named, written} <= _TRUSTED or written in _TRACING
 
 
+def _traces(build: object) -> bool:
+    function = getattr(build, "__func__", None)
+    return inspect.isfunction(function) and _top(function.__globals__.get("__name__")) in _TRACING
+
+
 def _top(module: str | None) -> str:
     return (module or "").partition(".")[0]
 
@@ -115,8 +120,9 @@ def _ordinary_stack(app: Starlette) -> bool:
     """Whether what stands around an app's router is what Starlette and FastAPI put there."""
     build: Any = app.build_middleware_stack
     rebuilt = isinstance(build, Rebuilt)
-    while isinstance(build, Rebuilt):
-        build = build.build
+    while isinstance(build, Rebuilt) or _traces(build):
+        # A tracer builds what it has found there, be it the app's own.
+        build = build.build if isinstance(build, Rebuilt) else getattr(build, "__wrapped__", None)
     if getattr(build, "__self__", None) is not app or not trusted(getattr(build, "__func__", None)):
         return False
     stack = app.middleware_stack  # there once it has served

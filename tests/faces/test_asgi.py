@@ -217,13 +217,20 @@ async def goes_on(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "lifespan.startup.complete"})
 
 
+async def goes_on_and_waits(scope: Any, receive: Any, send: Any) -> None:
+    await goes_on(scope, receive, send)
+    await asyncio.Event().wait()
+
+
 async def makes_another_error_of_it(scope: Any, receive: Any, send: Any) -> None:
     with suppress(Exception):
         await receive()
     raise RuntimeError("of the app")
 
 
-@pytest.mark.parametrize("app", [Starlette(), goes_on, makes_another_error_of_it])
+@pytest.mark.parametrize(
+    "app", [Starlette(), goes_on, goes_on_and_waits, makes_another_error_of_it]
+)
 def test_a_start_that_fails_ends_a_test_with_its_error(
     make_auth: Callable[..., Authward], app: Any
 ) -> None:

@@ -5,7 +5,7 @@ endpoints: as Sentry has it, whose functions are made here as its integrations m
 import functools
 import inspect
 from collections.abc import Callable
-from types import FunctionType
+from types import FunctionType, MethodType
 from typing import Any
 
 import fastapi.routing
@@ -146,3 +146,30 @@ def test_a_class_of_a_tracer_in_place_of_fastapi(
     auth.install(app, deny_by_default=True)
     with TestClient(app) as client:
         assert client.get("/openapi.json").status_code == 200
+
+
+def around_stack(inner: Any) -> Any:
+    @functools.wraps(inner)
+    def build_middleware_stack(app: Any) -> Any:
+        return inner()
+
+    return build_middleware_stack
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_a_stack_of_the_apps_own_does_not_hide_behind_tracing(auth: Authward, own: bool) -> None:
+    """OpenTelemetry builds what it has found there."""
+    inner = Starlette(routes=[Route("/me", me)])
+    if own:
+        inner.build_middleware_stack = lambda: PlainTextResponse("for anyone")  # type: ignore[method-assign]
+    names = {**around_stack.__globals__, "__name__": "opentelemetry.instrumentation.fastapi"}
+    traced: Any = FunctionType(around_stack.__code__, names)(inner.build_middleware_stack)
+    inner.build_middleware_stack = MethodType(traced, inner)  # type: ignore[method-assign]
+    app = Starlette(routes=[Mount("/c", inner)])
+    auth.install(app, deny_by_default=True)
+    if own:
+        with pytest.raises(ConfigurationError, match=r"may call\n  mount /c"), TestClient(app):
+            pass
+    else:
+        with TestClient(app) as client:
+            assert client.get("/c/me").status_code == 401

@@ -45,7 +45,7 @@ class Lifespan:
         async def sending(message: Message) -> None:
             nonlocal told
             if failed is not None:
-                return  # whatever it makes of that
+                raise failed  # an app that would go on, and wait for an end that never comes
             told = told or message["type"].startswith("lifespan.startup.")
             if message["type"].startswith("lifespan.shutdown."):
                 await self._shutdown()
