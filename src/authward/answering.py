@@ -96,13 +96,17 @@ def trusted(what: object) -> bool:
     """Whether it is Starlette's, FastAPI's or ours, or of a tracer that stands around theirs."""
     named = _top(getattr(what, "__module__", None))
     # A wrapper may call itself what it wraps (functools.wraps); where it was written stays told.
-    written = _top(what.__globals__.get("__name__")) if inspect.isfunction(what) else named
+    written = _written(what) if inspect.isfunction(what) else named
     return {named, written} <= _TRUSTED or written in _TRACING
 
 
 def _traces(build: object) -> bool:
     function = getattr(build, "__func__", None)
-    return inspect.isfunction(function) and _top(function.__globals__.get("__name__")) in _TRACING
+    return inspect.isfunction(function) and _written(function) in _TRACING
+
+
+def _written(function: FunctionType) -> str:
+    return _top(function.__globals__.get("__name__"))
 
 
 def _top(module: str | None) -> str:
@@ -152,8 +156,8 @@ def _is_of(held: object, endpoint: object) -> bool:
         return True
     if not inspect.isfunction(held) or not trusted(held):
         return False
-    traced = _top(held.__globals__.get("__name__")) in _TRACING
-    return not traced or any(_is_of(one, endpoint) for one in _held(held))
+    traces = _written(held) in _TRACING
+    return not traces or any(_is_of(one, endpoint) for one in _held(held))
 
 
 def _held(function: FunctionType) -> list[object]:

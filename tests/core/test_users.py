@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from authward.core.users import (
     MAX_EMAIL,
     USER_ID,
-    USER_ID_BYTES,
     BadEmail,
     User,
     UserChange,
@@ -222,7 +221,7 @@ def test_who_holds_a_wildcard_edits_what_it_covers():
 
 @pytest.mark.parametrize("first", [0x00, 0xF8, 0xFB, 0xFC, 0xFF])
 def test_no_new_id_looks_like_an_option_to_a_command(first: int):
-    found = new_user_id(bytes([first]) + bytes(range(1, USER_ID_BYTES)))
+    found = new_user_id(lambda size: bytes([first, *range(1, size)]))
     assert USER_ID.fullmatch(found)
     assert len(found) == 20
     assert not found.startswith("-")

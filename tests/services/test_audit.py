@@ -15,17 +15,23 @@ ADA, EVE = Client("203.0.113.9", "a browser"), Client("198.51.100.7", "curl")
 
 
 class Log:
-    """An audit log that can be away. `tried` counts transactions."""
+    """An audit log that can be away, or hold up who is `writing` until they may `go_on`. `tried`
+    counts transactions.
+    """
 
     def __init__(self) -> None:
         self.rows: list[Event] = []
         self.broken: Exception | None = None
         self.tried: list[int] = []
+        self.writing, self.go_on = asyncio.Event(), asyncio.Event()
+        self.go_on.set()
 
     async def record(self, events: Sequence[Event]) -> None:
         self.tried.append(len(events))
         if self.broken is not None:
             raise self.broken
+        self.writing.set()
+        await self.go_on.wait()
         self.rows += events
 
     async def latest(self, limit: int) -> list[object]:
@@ -213,44 +219,28 @@ async def test_a_row_that_is_being_written_is_not_lost_at_the_end(
     refusals: Refusals, log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(audit, "FLUSH_EVERY", 0.001)
-    writing, go_on = asyncio.Event(), asyncio.Event()
-
-    async def slow(events: Sequence[Event]) -> None:
-        writing.set()
-        await go_on.wait()
-        log.rows += events
-
-    monkeypatch.setattr(log, "record", slow)
+    log.go_on.clear()
     refusals.note("login.failed", ADA)
     await refusals.start()
-    await writing.wait()
+    await log.writing.wait()
     stopping = asyncio.create_task(refusals.stop())
     await asyncio.sleep(0)
-    go_on.set()
+    log.go_on.set()
     await stopping
     assert log.counts() == [1]
 
 
-async def test_who_flushes_waits_for_what_another_is_writing(
-    refusals: Refusals, log: Log, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_who_flushes_waits_for_what_another_is_writing(refusals: Refusals, log: Log) -> None:
     """Whoever then reads the log finds all that was noted before."""
-    writing, go_on = asyncio.Event(), asyncio.Event()
-
-    async def slow(events: Sequence[Event]) -> None:
-        writing.set()
-        await go_on.wait()
-        log.rows += events
-
-    monkeypatch.setattr(log, "record", slow)
+    log.go_on.clear()
     refusals.note("login.failed", ADA)
     first = asyncio.create_task(refusals.flush())
-    await writing.wait()
+    await log.writing.wait()
     second = asyncio.create_task(refusals.flush(all_of_it=True))
     for _ in range(5):
         await asyncio.sleep(0)
     assert not second.done()
-    go_on.set()
+    log.go_on.set()
     await second
     assert log.counts() == [1]
     await first

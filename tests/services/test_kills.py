@@ -349,6 +349,18 @@ async def rotated(make: Make, clock: TurnableClock) -> tuple[Services, str, Any]
     return services, old, ada
 
 
+@pytest.fixture
+async def unheard(rotated: tuple[Services, str, Any], make: Make) -> tuple[Services, Services, Any]:
+    """Services that killed the signing refresh key, others that have not heard of it, and a session
+    of the key before.
+    """
+    services, _, ada = rotated
+    late = (await make()).services
+    await late.feed.stop()
+    await services.keys.kill(services.keys.rings.refresh.signing.kid, HERE)
+    return services, late, ada
+
+
 async def test_who_signs_in_after_the_kill_of_a_key_that_has_just_been_rotated_stays(
     rotated: tuple[Services, str, Any], make: Make, clock: TurnableClock
 ) -> None:
@@ -473,13 +485,10 @@ async def test_who_has_not_heard_of_a_kill_refreshes_nothing_with_the_key(
 
 
 async def test_who_has_not_heard_of_a_kill_moves_no_session_to_the_key(
-    rotated: tuple[Services, str, Any], make: Make
+    unheard: tuple[Services, Services, Any],
 ) -> None:
     """Its next token would be refused by everybody who has heard."""
-    services, _, ada = rotated
-    late = (await make()).services
-    await late.feed.stop()
-    await services.keys.kill(services.keys.rings.refresh.signing.kid, HERE)
+    services, late, ada = unheard
     with pytest.raises(Unavailable, match="to sign with is gone") as away:
         await late.sessions.refresh(ada.refresh_token, HERE)
     assert away.value.retry_after == 1
@@ -490,13 +499,10 @@ async def test_who_has_not_heard_of_a_kill_moves_no_session_to_the_key(
 
 
 async def test_who_does_not_know_the_key_that_took_over_signs_nobody_out(
-    rotated: tuple[Services, str, Any], make: Make
+    unheard: tuple[Services, Services, Any],
 ) -> None:
     """Of two tabs one refreshes where the new key is known, and the other just after it."""
-    services, _, ada = rotated
-    late = (await make()).services
-    await late.feed.stop()
-    await services.keys.kill(services.keys.rings.refresh.signing.kid, HERE)
+    services, late, ada = unheard
     first = await services.sessions.refresh(ada.refresh_token, HERE)
     with pytest.raises(Unavailable, match="key is gone") as away:
         await late.sessions.refresh(ada.refresh_token, HERE)

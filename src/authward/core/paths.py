@@ -59,7 +59,7 @@ def _check(path: str, option: str) -> None:
         raise ConfigurationError(
             f"{option}: '{path}' has a '*' that is not its end. Did you mean '{guess}*'?"
         )
-    # What a client sends has neither by the time it is compared: a limit there would never count.
+    # Meant for what clients send decoded, and without a name in braces: a limit would never count.
     if "{" in path:
         guess = path.partition("{")[0]
         raise ConfigurationError(

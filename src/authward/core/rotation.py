@@ -218,12 +218,10 @@ def doomed(
         return [key for key in keys if key.ring in ROTATING and key.state != "retired"]
     key = the_one(keys, kid)
     check_mortal(key)
+    dies = key.state != "retired"
     alive = in_state(keys, key.ring, "pending", "signing", "verifying")
-    found = [one for one in alive if one.kid in told and one.kid != kid]
-    if key.state == "retired":
-        return found
-    beside = [one for one in in_state(keys, key.ring, "pending") if one.kid != kid]
-    return [*found, *(one for one in beside if one not in found), key]
+    others = [one for one in alive if one.kid in told or (dies and one.state == "pending")]
+    return [one for one in others if one.kid != kid] + [key] * dies
 
 
 def all_end(keys: Sequence[StoredKey], dying: Collection[StoredKey]) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from base64 import urlsafe_b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +14,7 @@ from authward.core.text import shows_all
 from authward.errors import Forbidden, LastAdmin
 
 USER_ID = re.compile(r"[A-Za-z0-9_-]{8,64}", re.ASCII)
-USER_ID_BYTES = 15
+_ID_BYTES = 15
 MAX_NAME = 200
 MAX_EMAIL = 254
 RIGHTS = ("role", "additional_roles", "permissions")
@@ -62,11 +62,11 @@ class UserChange:
     keep_session: str | None = None
 
 
-def new_user_id(chance: bytes) -> str:
-    """The id of a new account, of `USER_ID_BYTES` random bytes. None begins with a dash, which
-    commands would take for an option.
+def new_user_id(chance: Callable[[int], bytes]) -> str:
+    """The id of a new account, of random bytes. None begins with a dash, which commands would take
+    for an option.
     """
-    found = urlsafe_b64encode(chance).decode()
+    found = urlsafe_b64encode(chance(_ID_BYTES)).decode()
     return f"_{found[1:]}" if found.startswith("-") else found
 
 

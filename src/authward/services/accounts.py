@@ -7,14 +7,7 @@ import logging
 from authward.core.audit import Client, Event
 from authward.core.passwords import check_new_password
 from authward.core.principal import Principal
-from authward.core.users import (
-    USER_ID_BYTES,
-    BadEmail,
-    User,
-    UserChange,
-    canonical_email,
-    new_user_id,
-)
+from authward.core.users import BadEmail, User, UserChange, canonical_email, new_user_id
 from authward.errors import (
     Detail,
     InvalidCredentials,
@@ -70,7 +63,7 @@ class Accounts:
         canonical = require_email(email)
         check_new_password(password, self._min_length)
         hashed = await self._hasher.hash(password)
-        user_id = new_user_id(self._chance(USER_ID_BYTES))
+        user_id = new_user_id(self._chance)
         user = await self._store.add(
             NewUser(user_id, email, canonical, name, role, hashed),
             Event("user.created", client, subject=user_id)

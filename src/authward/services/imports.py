@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from authward.core.audit import Client, Event
 from authward.core.imports import ImportRow, Problem
 from authward.core.passwords import COSTLY, bcrypt_cost
-from authward.core.users import USER_ID, USER_ID_BYTES, new_user_id
+from authward.core.users import USER_ID, new_user_id
 from authward.ports import Chance, Change, ChangeFeed, NewUser, UserStore
 from authward.services.accounts import DEFAULT_ROLE
 
@@ -94,7 +94,7 @@ class Imports:
         if problems:
             plan.problems += problems
             return
-        user_id = kept or new_user_id(self._chance(USER_ID_BYTES))
+        user_id = kept or new_user_id(self._chance)
         user = NewUser(user_id, row.email, row.email_canonical, row.name, role, row.password_hash)
         plan.ready.append((row, user))
         plan.ignored.update(row.ignored)

@@ -254,8 +254,9 @@ class Keys:
         Raises NotFound, KeyInUse.
         """
         there = await self._store.keys.all()
-        said = {key.kid for key in (*told, *doomed(there, kid))}
-        touched = {key.ring for key in doomed(there, kid, said)}
+        about = doomed(there, kid, {key.kid for key in told})
+        said = {key.kid for key in (*told, *about)}
+        touched = {key.ring for key in about}
         fresh = await self._changes.make(
             ((one, state) for one in touched for state in first_states(one)), after=there
         )
